@@ -1,0 +1,42 @@
+/* error.h -- what is wrong, where, in words for a person. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct arena;
+struct value;
+
+enum error_kind {
+	ERROR_SYNTAX, /* the text is not YAML or JSON */
+	ERROR_MISSING, /* a required field is absent */
+	ERROR_TYPE, /* a value of the wrong type */
+	ERROR_VALUE, /* a value of the right type that is not allowed */
+	ERROR_WARNING, /* not an error: the file is served */
+};
+
+/* Messages are lower case, without full stop, and say what was found and what was wanted. */
+struct error {
+	enum error_kind kind;
+	unsigned line, column; /* from 1, column in characters; 0: the file as a whole */
+	const struct value *value; /* what it is about, or NULL; borrowed from the document */
+	const char *key; /* the absent or refused key in that value, or NULL */
+	struct error *next;
+	char message[240];
+};
+
+/* The errors of one file, in the order found, in an arena. Starts zeroed. */
+struct errors {
+	struct arena *arena;
+	struct error *first, *last;
+	size_t count; /* without warnings */
+	bool full; /* there were more than are kept */
+};
+
+/* Fill an error that is about no place in a file. */
+__attribute__((format(printf, 2, 3))) void error_set(struct error *, const char *format, ...);
+
+/* Add an error. Beyond 50 a file's further ones are dropped: fixing 50 comes first. Returns it, or
+ * NULL where it was not kept. */
+__attribute__((format(printf, 5, 6))) struct error *errors_add(
+	struct errors *, enum error_kind, unsigned line, unsigned column, const char *format, ...);

@@ -1,0 +1,478 @@
+/* prompt.c -- reads a prompt from a document. */
+#include "core/prompt.h"
+
+#include <string.h>
+
+#include "core/arena.h"
+#include "core/document.h"
+#include "core/error.h"
+#include "core/name.h"
+#include "core/params.h"
+#include "core/template.h"
+#include "core/text.h"
+
+struct reading {
+	const struct path_names *names;
+	const struct prompt_rules *rules;
+	struct errors *errors;
+	struct draft *draft;
+};
+
+/* Add an error about a value, at its place. */
+#define FAULT(reading, kind, about, ...) \
+	fault((about), errors_add((reading)->errors, (kind), (about)->line, (about)->column, \
+			       __VA_ARGS__))
+
+static void
+fault(const struct value *value, struct error *error)
+{
+	if (error != NULL)
+		error->value = value;
+}
+
+static void
+add_missing(struct reading *reading, const struct value *map, const char *key)
+{
+	struct error *error = errors_add(
+		reading->errors, ERROR_MISSING, map->line, map->column, "%s is missing", key);
+	if (error != NULL) {
+		error->value = map;
+		error->key = key;
+	}
+}
+
+static bool
+expect(struct reading *reading, const struct value *value, enum value_kind kind, const char *what)
+{
+	if (value->kind == kind)
+		return true;
+	bool quotable =
+		kind == VALUE_STRING && (value->kind == VALUE_NUMBER || value->kind == VALUE_BOOL);
+	FAULT(reading, ERROR_TYPE, value, "%s must be %s, not %s%s", what, document_kind_name(kind),
+		document_kind_name(value->kind), quotable ? ": put it in quotes" : "");
+	return false;
+}
+
+/* A string, or NULL with an error. */
+static const char *
+read_string(struct reading *reading, const struct value *value, const char *what)
+{
+	return expect(reading, value, VALUE_STRING, what) ? value->text : NULL;
+}
+
+/* A string that fits a grammar, or NULL with an error. */
+static const char *
+read_name(struct reading *reading, const struct value *value, const char *what,
+	bool (*fits)(const char *), const char *grammar)
+{
+	struct quote quote;
+	const char *text = read_string(reading, value, what);
+	if (text == NULL || fits(text))
+		return text;
+	FAULT(reading, ERROR_VALUE, value, "%s %s must be %s", what, text_quote(&quote, text),
+		grammar);
+	return NULL;
+}
+
+#define TOKEN_GRAMMAR "lower-case letters, digits, _, . and -, starting with a letter or digit"
+
+static void
+read_id(struct reading *reading, const struct value *value)
+{
+	reading->draft->id = read_name(reading, value, "prompt_id", name_is_id,
+		"1 to 200 bytes without @ and control characters, in segments between single "
+		"slashes that neither start with ., # or _ nor end in ~");
+}
+
+static void
+read_version(struct reading *reading, const struct value *value)
+{
+	struct quote quote;
+	if (value->kind != VALUE_NUMBER && !expect(reading, value, VALUE_STRING, "version"))
+		return;
+	if (name_is_version(value->source))
+		reading->draft->version = value->source;
+	else
+		FAULT(reading, ERROR_VALUE, value,
+			"version %s must be letters, digits, . and -, starting with a letter or "
+			"digit",
+			text_quote(&quote, value->source));
+}
+
+static void
+read_project(struct reading *reading, const struct value *value)
+{
+	reading->draft->project =
+		read_name(reading, value, "project_name", name_is_token, TOKEN_GRAMMAR);
+}
+
+static void
+read_slug(struct reading *reading, const struct value *value)
+{
+	reading->draft->slug = read_name(reading, value, "slug", name_is_token, TOKEN_GRAMMAR);
+}
+
+static void
+read_description(struct reading *reading, const struct value *value)
+{
+	reading->draft->description = read_string(reading, value, "description");
+}
+
+static void
+read_model(struct reading *reading, const struct value *value)
+{
+	const char *model = read_string(reading, value, "prompt_template_model");
+	if (model != NULL && *model == '\0')
+		FAULT(reading, ERROR_WARNING, value,
+			"prompt_template_model is empty and served as null: remove it");
+	else
+		reading->draft->model = model;
+}
+
+static void
+read_labels(struct reading *reading, const struct value *value)
+{
+	struct draft *draft = reading->draft;
+	if (!expect(reading, value, VALUE_LIST, "labels"))
+		return;
+	draft->labels = arena_array(reading->errors->arena, value->count, sizeof(*draft->labels));
+	for (const struct value *item = value->first; item != NULL && draft->labels != NULL;
+		item = item->next) {
+		const char *label = read_name(reading, item, "label", name_is_label,
+			TOKEN_GRAMMAR ", and not all digits");
+		if (label != NULL)
+			draft->labels[draft->n_labels++] = label;
+	}
+}
+
+static bool
+is_allowed(const struct reading *reading, const char *param)
+{
+	const char *const *allowed = reading->rules->allowed_params;
+	for (; allowed != NULL && *allowed != NULL; allowed++)
+		if (strcmp(*allowed, param) == 0)
+			return true;
+	return false;
+}
+
+static void
+read_params(struct reading *reading, const struct value *value)
+{
+	struct quote quote;
+	if (!expect(reading, value, VALUE_MAP, "prompt_template_optional_params"))
+		return;
+	reading->draft->params = value;
+	for (const struct value *param = value->first; param != NULL; param = param->next) {
+		if (!params_is_forbidden(param->key) || is_allowed(reading, param->key))
+			continue;
+		fault(param,
+			errors_add(reading->errors, ERROR_VALUE, param->key_line, param->key_column,
+				"the parameter %s would take the request over: remove it, or start "
+				"promptd with --allow-param",
+				text_quote(&quote, param->key)));
+	}
+}
+
+static void
+read_metadata(struct reading *reading, const struct value *value)
+{
+	if (expect(reading, value, VALUE_MAP, "metadata"))
+		reading->draft->metadata = value;
+}
+
+/* Add an error about a key that is none of those expected, with the nearest of them. */
+static void
+add_unknown(struct reading *reading, const struct value *member, const char *near)
+{
+	enum error_kind kind = reading->rules->request ? ERROR_WARNING : ERROR_VALUE;
+	struct quote quote, meant;
+	struct error *error =
+		near != NULL
+			? errors_add(reading->errors, kind, member->key_line, member->key_column,
+				  "unknown key %s, did you mean %s?",
+				  text_quote(&quote, member->key), text_quote(&meant, near))
+			: errors_add(reading->errors, kind, member->key_line, member->key_column,
+				  "unknown key %s: keys of your own go under metadata or start "
+				  "with x-",
+				  text_quote(&quote, member->key));
+	fault(member, error);
+}
+
+static void
+read_default(struct reading *reading, const struct value *value)
+{
+	if (value->kind == VALUE_LIST || value->kind == VALUE_MAP)
+		FAULT(reading, ERROR_TYPE, value,
+			"default must be a string, a number or a boolean, not %s",
+			document_kind_name(value->kind));
+}
+
+/* Check what a prompt declares of one variable; rendering reads it from the document. */
+static void
+read_variable(struct reading *reading, const struct value *value)
+{
+	struct quote quote;
+	if (!template_is_name(value->key))
+		fault(value,
+			errors_add(reading->errors, ERROR_VALUE, value->key_line, value->key_column,
+				"the variable %s must be letters, digits and _",
+				text_quote(&quote, value->key)));
+	if (value->kind == VALUE_NULL || !expect(reading, value, VALUE_MAP, "a variable"))
+		return;
+	for (const struct value *item = value->first; item != NULL; item = item->next) {
+		if (strcmp(item->key, "description") == 0)
+			read_string(reading, item, "description");
+		else if (strcmp(item->key, "required") == 0)
+			expect(reading, item, VALUE_BOOL, "required");
+		else if (strcmp(item->key, "default") == 0)
+			read_default(reading, item);
+		else
+			add_unknown(reading, item,
+				text_is_near(item->key, "description") ? "description"
+				: text_is_near(item->key, "required")  ? "required"
+				: text_is_near(item->key, "default")   ? "default"
+								       : NULL);
+	}
+}
+
+static void
+read_variables(struct reading *reading, const struct value *value)
+{
+	if (!expect(reading, value, VALUE_MAP, "variables"))
+		return;
+	reading->draft->variables = value;
+	for (const struct value *member = value->first; member != NULL; member = member->next)
+		read_variable(reading, member);
+}
+
+/* A part of a content list: an object with a type; a text part has its text. */
+static void
+check_part(struct reading *reading, const struct value *part)
+{
+	if (!expect(reading, part, VALUE_MAP, "a part of content"))
+		return;
+	const struct value *type = document_find(part, "type");
+	if (type == NULL) {
+		add_missing(reading, part, "type");
+		return;
+	}
+	if (read_string(reading, type, "type") == NULL || strcmp(type->text, "text") != 0)
+		return;
+	const struct value *text = document_find(part, "text");
+	if (text == NULL)
+		add_missing(reading, part, "text");
+	else
+		read_string(reading, text, "text");
+}
+
+static void
+check_content(struct reading *reading, const struct value *message)
+{
+	const struct value *content = document_find(message, "content");
+	const struct value *calls = document_find(message, "tool_calls");
+	bool optional = calls != NULL && calls->kind != VALUE_NULL;
+	if (content == NULL) {
+		if (!optional)
+			add_missing(reading, message, "content");
+		return;
+	}
+	if (content->kind == VALUE_LIST) {
+		for (const struct value *part = content->first; part != NULL; part = part->next)
+			check_part(reading, part);
+	} else if (content->kind == VALUE_NULL && !optional) {
+		FAULT(reading, ERROR_TYPE, content,
+			"content may be null only beside tool_calls: give it a string");
+	} else if (content->kind == VALUE_MAP) {
+		FAULT(reading, ERROR_TYPE, content,
+			"content must be a string, not a mapping: quote text that starts with {, "
+			"or write it behind |-");
+	} else if (content->kind != VALUE_NULL) {
+		read_string(reading, content, "content");
+	}
+}
+
+static void
+check_message(struct reading *reading, const struct value *message)
+{
+	if (!expect(reading, message, VALUE_MAP, "a message"))
+		return;
+	const struct value *role = document_find(message, "role");
+	if (role == NULL)
+		add_missing(reading, message, "role");
+	else if (read_string(reading, role, "role") != NULL && *role->text == '\0')
+		FAULT(reading, ERROR_VALUE, role, "role is empty: system, user or assistant");
+	check_content(reading, message);
+}
+
+static void
+read_template(struct reading *reading, const struct value *value)
+{
+	if (value->kind == VALUE_STRING) {
+		reading->draft->messages = value;
+		return;
+	}
+	if (value->kind != VALUE_LIST) {
+		FAULT(reading, ERROR_TYPE, value,
+			"prompt_template must be a list of messages or a string, not %s",
+			document_kind_name(value->kind));
+		return;
+	}
+	reading->draft->messages = value;
+	if (value->count == 0)
+		FAULT(reading, ERROR_WARNING, value, "prompt_template has no messages");
+	for (const struct value *message = value->first; message != NULL; message = message->next)
+		check_message(reading, message);
+}
+
+/* The keys of a prompt. A null means the same as leaving it out, save where it is required. */
+static const struct field {
+	const char *name;
+	void (*read)(struct reading *, const struct value *);
+	bool required;
+} fields[] = {
+	{"prompt_id",		       read_id,          false},
+	{"prompt_template",                 read_template,    true },
+	{"prompt_template_model",           read_model,       false},
+	{"prompt_template_optional_params", read_params,      false},
+	{"version",			 read_version,     false},
+	{"labels",			  read_labels,      false},
+	{"project_name",                    read_project,     false},
+	{"slug",			    read_slug,        false},
+	{"description",                     read_description, false},
+	{"variables",		       read_variables,   false},
+	{"metadata",			read_metadata,    false},
+};
+
+enum { N_FIELDS = sizeof(fields) / sizeof(fields[0]) };
+
+static const char *
+nearest_field(const char *key)
+{
+	const char *nearest = NULL;
+	for (size_t i = 0; i < N_FIELDS; i++)
+		if (text_is_near(key, fields[i].name) &&
+			(nearest == NULL ||
+				text_distance(key, fields[i].name) < text_distance(key, nearest)))
+			nearest = fields[i].name;
+	static const struct {
+		const char *key, *field;
+	} other_names[] = {
+		{"id",              "prompt_id"                      },
+		{"name",            "prompt_id"                      },
+		{"template",        "prompt_template"                },
+		{"messages",        "prompt_template"                },
+		{"model",           "prompt_template_model"          },
+		{"modle",           "prompt_template_model"          },
+		{"params",          "prompt_template_optional_params"},
+		{"optional_params", "prompt_template_optional_params"},
+		{"project",         "project_name"                   },
+	};
+	for (size_t i = 0; i < sizeof(other_names) / sizeof(other_names[0]); i++)
+		if (strcmp(key, other_names[i].key) == 0)
+			nearest = other_names[i].field;
+	return nearest;
+}
+
+static const struct field *
+find_field(const char *key)
+{
+	for (size_t i = 0; i < N_FIELDS; i++)
+		if (strcmp(key, fields[i].name) == 0)
+			return &fields[i];
+	return NULL;
+}
+
+bool
+prompt_is_key(const char *key)
+{
+	return find_field(key) != NULL || strncmp(key, "x-", 2) == 0 || strcmp(key, "$schema") == 0;
+}
+
+static void
+read_member(struct reading *reading, const struct value *member)
+{
+	const struct field *field = find_field(member->key);
+	if (field != NULL && (member->kind != VALUE_NULL || field->required))
+		field->read(reading, member);
+	else if (!prompt_is_key(member->key))
+		add_unknown(reading, member, nearest_field(member->key));
+}
+
+/* Take the id from the path where the prompt gives none. */
+static void
+finish_id(struct reading *reading, const struct value *map)
+{
+	struct draft *draft = reading->draft;
+	const struct value *given = document_find(map, "prompt_id");
+	bool absent = given == NULL || given->kind == VALUE_NULL;
+	if (absent)
+		draft->id = reading->rules->request ? NULL : reading->names->id;
+	if (absent && draft->id == NULL)
+		add_missing(reading, map, "prompt_id");
+	draft->path_gives_id = draft->id != NULL && reading->names->id != NULL &&
+			       strcmp(draft->id, reading->names->id) == 0;
+}
+
+/* Take the version from the file's name; the two must agree where both are given. */
+static void
+finish_version(struct reading *reading, const struct value *map)
+{
+	struct draft *draft = reading->draft;
+	const char *named = reading->names->version;
+	struct quote quote, other;
+	if (named != NULL && draft->version != NULL && strcmp(named, draft->version) != 0)
+		FAULT(reading, ERROR_VALUE, document_find(map, "version"),
+			"version %s here, but %s in the file's name",
+			text_quote(&quote, draft->version), text_quote(&other, named));
+	else if (draft->version == NULL)
+		draft->version = named;
+	for (size_t i = 0; i < draft->n_labels && draft->version != NULL; i++)
+		if (strcmp(draft->labels[i], draft->version) == 0)
+			FAULT(reading, ERROR_VALUE, document_find(map, "labels"),
+				"the label %s is also the version: a request could mean either",
+				text_quote(&quote, draft->version));
+}
+
+/* Take the project from the first directory and the slug from the id's last segment. */
+static void
+finish_project_and_slug(struct reading *reading, const struct value *map)
+{
+	struct draft *draft = reading->draft;
+	struct quote quote;
+	if (document_find(map, "project_name") == NULL) {
+		draft->project = reading->names->project;
+		if (reading->names->project_unfit)
+			FAULT(reading, ERROR_WARNING, map,
+				"no project: the first directory's name is not made "
+				"of " TOKEN_GRAMMAR);
+	}
+	if (document_find(map, "slug") != NULL || draft->id == NULL)
+		return;
+	const char *slash = strrchr(draft->id, '/');
+	const char *last = slash != NULL ? slash + 1 : draft->id;
+	if (name_is_token(last))
+		draft->slug = last;
+	else
+		FAULT(reading, ERROR_WARNING, map, "no slug: %s is not made of " TOKEN_GRAMMAR,
+			text_quote(&quote, last));
+}
+
+int
+prompt_parse(const struct value *value, const struct path_names *names,
+	const struct prompt_rules *rules, struct errors *errors, struct draft *draft)
+{
+	struct reading reading = {names, rules, errors, draft};
+	size_t before = errors->count;
+	*draft = (struct draft){.line = value->line};
+	if (!expect(&reading, value, VALUE_MAP, "a prompt"))
+		return -1;
+	for (const struct value *member = value->first; member != NULL; member = member->next)
+		read_member(&reading, member);
+	for (size_t i = 0; i < N_FIELDS; i++)
+		if (fields[i].required && document_find(value, fields[i].name) == NULL)
+			add_missing(&reading, value, fields[i].name);
+	finish_id(&reading, value);
+	finish_version(&reading, value);
+	finish_project_and_slug(&reading, value);
+	return errors->count == before && !arena_failed(errors->arena) ? 0 : -1;
+}

@@ -1,0 +1,37 @@
+/* prompt.h -- reads a prompt from a document. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct arena;
+struct errors;
+struct path_names;
+struct value;
+
+/* What may differ between one place where prompts are read and another. */
+struct prompt_rules {
+	const char *const
+		*allowed_params; /* forbidden parameters that are fine, NULL-ended, or NULL */
+	bool request; /* the body of a request: an id is required, unknown keys are warnings */
+};
+
+/* A prompt as its file gives it. Borrowed: lives as long as the document's arena. */
+struct draft {
+	unsigned line;
+	bool path_gives_id;
+	const char *id;
+	const char *version, *project, *slug, *description, *model; /* NULL where absent */
+	const char **labels;
+	size_t n_labels;
+	const struct value *messages; /* a list, or a string: one user message */
+	const struct value *params, *variables, *metadata; /* maps, or NULL */
+};
+
+/* Read the prompt that a value is. Everything wrong with it is added to the errors. Returns -1 where
+ * there is nothing to be served. */
+int prompt_parse(const struct value *, const struct path_names *, const struct prompt_rules *,
+	struct errors *, struct draft *);
+
+/* Whether a prompt may have a key, be it one that is ignored. */
+bool prompt_is_key(const char *);

@@ -1,0 +1,130 @@
+/* text.c -- UTF-8, places in a text, quoting and likeness of words. */
+#include "core/text.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+static bool
+is_continuation(const char *data, size_t length, size_t at)
+{
+	return at < length && ((unsigned char)data[at] & 0xc0) == 0x80;
+}
+
+size_t
+text_utf8_length(const char *data, size_t length)
+{
+	if (length == 0)
+		return 0;
+	unsigned char first = (unsigned char)data[0];
+	if (first < 0x80)
+		return 1;
+	if (!is_continuation(data, length, 1))
+		return 0;
+	unsigned char second = (unsigned char)data[1];
+	if (first >= 0xc2 && first <= 0xdf)
+		return 2;
+	if (!is_continuation(data, length, 2))
+		return 0;
+	if (first >= 0xe0 && first <= 0xef) {
+		bool overlong = first == 0xe0 && second < 0xa0;
+		bool surrogate = first == 0xed && second > 0x9f;
+		return overlong || surrogate ? 0 : 3;
+	}
+	if (!is_continuation(data, length, 3))
+		return 0;
+	bool overlong = first == 0xf0 && second < 0x90;
+	bool too_high = first == 0xf4 && second > 0x8f;
+	return first < 0xf0 || first > 0xf4 || overlong || too_high ? 0 : 4;
+}
+
+size_t
+text_utf8_span(const char *data, size_t length)
+{
+	size_t at = 0;
+	while (at < length) {
+		size_t step = text_utf8_length(data + at, length - at);
+		if (step == 0)
+			break;
+		at += step;
+	}
+	return at;
+}
+
+void
+text_trim_utf8(char *text)
+{
+	size_t length = strlen(text);
+	size_t start = length;
+	while (start > 0 && length - start < 4 && ((unsigned char)text[start - 1] & 0x80) != 0)
+		if (((unsigned char)text[--start] & 0xc0) == 0xc0)
+			break;
+	if (start < length && text_utf8_length(text + start, length - start) == 0)
+		text[start] = '\0';
+}
+
+void
+text_place(const char *data, size_t offset, unsigned *line, unsigned *column)
+{
+	*line = *column = 1;
+	for (size_t i = 0; i < offset; i++) {
+		if (data[i] == '\n') {
+			++*line;
+			*column = 1;
+		} else if (((unsigned char)data[i] & 0xc0) != 0x80) {
+			++*column;
+		}
+	}
+}
+
+const char *
+text_quote(struct quote *quote, const char *word)
+{
+	enum { SHOWN = 60 };
+	char cut[SHOWN + 1];
+	snprintf(cut, sizeof(cut), "%s", word);
+	text_trim_utf8(cut);
+	snprintf(
+		quote->text, sizeof(quote->text), strlen(word) > SHOWN ? "\"%s…\"" : "\"%s\"", cut);
+	return quote->text;
+}
+
+static unsigned
+least(unsigned a, unsigned b)
+{
+	return a < b ? a : b;
+}
+
+/* Fill the row of the distances from a's first i bytes to each start of b. */
+static void
+distance_row(const char *a, const char *b, size_t i, unsigned rows[3][64])
+{
+	unsigned *now = rows[i % 3], *before = rows[(i + 2) % 3], *earlier = rows[(i + 1) % 3];
+	now[0] = (unsigned)i;
+	for (size_t k = 1; k <= strlen(b); k++) {
+		unsigned change = before[k - 1] + (a[i - 1] != b[k - 1]);
+		now[k] = least(change, least(before[k], now[k - 1]) + 1);
+		if (i > 1 && k > 1 && a[i - 1] == b[k - 2] && a[i - 2] == b[k - 1])
+			now[k] = least(now[k], earlier[k - 2] + 1);
+	}
+}
+
+unsigned
+text_distance(const char *a, const char *b)
+{
+	unsigned rows[3][64];
+	if (strlen(a) > 63 || strlen(b) > 63)
+		return UINT_MAX;
+	for (unsigned k = 0; k <= strlen(b); k++)
+		rows[0][k] = k;
+	for (size_t i = 1; i <= strlen(a); i++)
+		distance_row(a, b, i, rows);
+	return rows[strlen(a) % 3][strlen(b)];
+}
+
+bool
+text_is_near(const char *word, const char *name)
+{
+	size_t length = strlen(name);
+	return text_distance(word, name) <= (length < 4 ? 1 : length < 9 ? 2 : length / 4);
+}

@@ -1,0 +1,31 @@
+/* text.h -- UTF-8, places in a text, quoting and likeness of words. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* The length in bytes of the character at the start of the data, 0 where that is not UTF-8
+ * (RFC 3629: no surrogates, nothing overlong, nothing above U+10FFFF). */
+size_t text_utf8_length(const char *data, size_t length);
+
+/* The offset of the first byte that is not UTF-8, or length. */
+size_t text_utf8_span(const char *data, size_t length);
+
+/* Cut a character that a buffer's end has broken. */
+void text_trim_utf8(char *text);
+
+/* The line and column (both from 1, columns in characters) of an offset. */
+void text_place(const char *data, size_t offset, unsigned *line, unsigned *column);
+
+/* A word in double quotes for a message, cut to a readable length. */
+struct quote {
+	char text[80];
+};
+const char *text_quote(struct quote *, const char *word);
+
+/* How many insertions, deletions, replacements and swaps lead from one word to the other;
+ * words over 63 bytes count as unlike. */
+unsigned text_distance(const char *, const char *);
+
+/* Whether a name is near enough to have been meant. */
+bool text_is_near(const char *word, const char *name);

@@ -1,0 +1,180 @@
+/* main.c -- promptd: serves a directory of prompts to LiteLLM. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/error.h"
+#include "core/prompt.h"
+#include "core/store.h"
+#include "server/api.h"
+#include "server/http.h"
+#include "server/listen.h"
+#include "server/log.h"
+#include "server/options.h"
+#include "server/reloader.h"
+
+enum { EXIT_USAGE = 2 };
+
+struct server {
+	struct prompt_rules rules;
+	struct listeners listeners;
+	struct store *store;
+	struct reloader *reloader;
+	struct api api;
+	struct worker **workers;
+	size_t n_workers;
+};
+
+/* Signals are taken one by one by the main thread; every other thread inherits the mask. */
+static sigset_t
+block_signals(void)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	return set;
+}
+
+static int
+check_address(const struct server *server, const struct options *options, struct error *error)
+{
+	if (server->listeners.is_loopback || (options->allow_anonymous && !options->dev))
+		return 0;
+	if (options->dev)
+		error_set(error, "--dev is for trying out and listens on loopback only, not on %s",
+			options->listen);
+	else
+		error_set(error,
+			"without tokens anyone who can connect to %s may read every prompt: listen "
+			"on 127.0.0.1, or give --allow-anonymous",
+			options->listen);
+	return -1;
+}
+
+static int
+start_workers(struct server *server, struct error *error)
+{
+	server->workers = calloc(server->listeners.count, sizeof(struct worker *));
+	if (server->workers == NULL) {
+		error_set(error, "out of memory");
+		return -1;
+	}
+	for (size_t i = 0; i < server->listeners.count; i++) {
+		struct worker *worker =
+			worker_new(&server->api, server->listeners.sockets[i], error);
+		if (worker == NULL)
+			return -1;
+		server->listeners.sockets[i] = -1; /* the worker's now */
+		server->workers[server->n_workers++] = worker;
+		if (worker_start(worker, error) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Bind, load, publish, serve. While the first prompts are loaded, requests get a 503. */
+static int
+start(struct server *server, const struct options *options, struct error *error)
+{
+	server->rules.allowed_params = options->allowed_params.items;
+	if (listen_open(&server->listeners, options->listen, options->workers, error) != 0 ||
+		check_address(server, options, error) != 0)
+		return -1;
+	server->store = store_new();
+	server->reloader = server->store == NULL ? NULL
+						 : reloader_new(options->directory, &server->rules,
+							   server->store);
+	if (server->reloader == NULL) {
+		error_set(error, "out of memory");
+		return -1;
+	}
+	server->api = (struct api){.store = server->store,
+		.reloader = server->reloader,
+		.rules = &server->rules,
+		.default_labels = options->default_labels.items,
+		.writable = options->writable,
+		.allow_empty = options->allow_empty};
+	if (options->dev)
+		server->api.auth = auth_of_the_mock;
+	if (start_workers(server, error) != 0 || reloader_load(server->reloader, error) != 0)
+		return -1;
+	return reloader_start(server->reloader, error);
+}
+
+static void
+stop(struct server *server)
+{
+	atomic_store(&server->api.draining, true);
+	for (size_t i = 0; i < server->n_workers; i++)
+		worker_drain(server->workers[i]);
+	for (size_t i = 0; i < server->n_workers; i++)
+		worker_join(server->workers[i]);
+	reloader_free(server->reloader); /* may still finish jobs of the workers */
+	for (size_t i = 0; i < server->n_workers; i++)
+		worker_free(server->workers[i]);
+	free(server->workers);
+	store_free(server->store);
+	listen_close(&server->listeners);
+}
+
+static void
+serve_until_told(struct server *server, const sigset_t *signals)
+{
+	for (int number = 0; number != SIGTERM && number != SIGINT;) {
+		if (sigwait(signals, &number) != 0)
+			continue;
+		if (number == SIGHUP)
+			reloader_request(server->reloader);
+	}
+	log_write(LOG_LEVEL_INFO, "stopping", LOG_END);
+}
+
+static int
+serve(const struct options *options)
+{
+	struct server server = {0};
+	struct error error;
+	bool json = strcmp(options->log_format, "json") == 0 ||
+		    (strcmp(options->log_format, "auto") == 0 && !isatty(STDERR_FILENO));
+	sigset_t signals = block_signals();
+	log_init(json);
+	if (start(&server, options, &error) != 0) {
+		stop(&server);
+		fprintf(stderr, "promptd: %s\n", error.message);
+		return EXIT_FAILURE;
+	}
+	char message[128];
+	snprintf(message, sizeof(message), "listening on %s", server.listeners.url);
+	log_write(LOG_LEVEL_INFO, message, LOG_TEXT("directory", options->directory),
+		LOG_NUMBER("workers", server.n_workers), LOG_TEXT("version", PROMPTD_VERSION),
+		LOG_END);
+	serve_until_told(&server, &signals);
+	stop(&server);
+	return EXIT_SUCCESS;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct options options;
+	struct error error;
+	if (options_parse(argc, argv, &options, &error) != 0) {
+		fprintf(stderr, "promptd: %s\n", error.message);
+		return EXIT_USAGE;
+	}
+	if (options.help) {
+		options_print_help();
+		return EXIT_SUCCESS;
+	}
+	if (options.version) {
+		puts("promptd " PROMPTD_VERSION);
+		return EXIT_SUCCESS;
+	}
+	return serve(&options);
+}

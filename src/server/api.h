@@ -1,0 +1,71 @@
+/* api.h -- the answers to requests; knows no files and no sockets. */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/buffer.h"
+#include "server/auth.h"
+#include "server/route.h"
+
+struct arena;
+struct entry;
+struct group;
+struct job;
+struct prompt;
+struct prompt_rules;
+struct reloader;
+struct snapshot;
+struct store;
+
+/* What all workers share. Borrowed, and unchanged while they run save for draining. */
+struct api {
+	struct store *store;
+	struct reloader *reloader;
+	struct auth auth;
+	const struct prompt_rules *rules;
+	const char *const *default_labels; /* NULL-ended */
+	bool writable, allow_empty;
+	atomic_bool draining;
+};
+
+enum method { METHOD_GET, METHOD_HEAD, METHOD_POST, METHOD_OTHER };
+
+struct request {
+	const struct api *api;
+	enum method method;
+	struct target target;
+	const char *authorization, *content_type; /* NULL where absent */
+	const char *body;
+	size_t body_length;
+	const struct snapshot *snapshot; /* taken once; NULL before the first was published */
+	struct arena *arena; /* the worker's, until the request is answered */
+};
+
+/* Starts zeroed. The body is either the buffer or, where prompt is set, that prompt's answer. */
+struct reply {
+	int status;
+	struct buffer body;
+	const struct prompt *prompt;
+	const char *allow; /* the Allow header */
+	bool authenticate; /* with a WWW-Authenticate header */
+	struct job *job; /* post it and answer when it is done; from malloc */
+};
+
+/* Answer a request. Worker's thread. */
+void api_answer(struct request *, struct reply *);
+
+/* Answer the request of a job that is done, or whose deadline has passed. */
+void api_answer_job(const struct job *, struct reply *);
+void api_answer_late_job(struct reply *);
+
+/* The handlers, each in the file of its name. */
+void api_litellm(const struct request *, struct reply *);
+void api_prompt(const struct request *, struct reply *);
+void api_variables(const struct request *, struct reply *);
+void api_list(const struct request *, struct reply *);
+void api_health(const struct request *, struct reply *);
+void api_ready(const struct request *, struct reply *);
+void api_render(const struct request *, struct reply *);
+void api_write(const struct request *, struct reply *);

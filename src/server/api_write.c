@@ -1,0 +1,231 @@
+/* api_write.c -- POST /prompts: a body becomes a prompt file. */
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/arena.h"
+#include "core/document.h"
+#include "core/error.h"
+#include "core/json_put.h"
+#include "core/name.h"
+#include "core/prompt.h"
+#include "server/api.h"
+#include "server/api_reply.h"
+#include "server/reloader.h"
+
+/* A job with the texts it points to behind it. */
+struct write_job {
+	struct job job;
+	const char *answer; /* for when the prompt is created */
+	char texts[];
+};
+
+static const char *
+type_of(const struct error *error)
+{
+	static const char *const types[] = {
+		[ERROR_SYNTAX] = "value_error",
+		[ERROR_MISSING] = "value_error.missing",
+		[ERROR_TYPE] = "type_error",
+		[ERROR_VALUE] = "value_error",
+	};
+	return types[error->kind];
+}
+
+/* List what is wrong with a body, each with its place in it, in the mock's form. */
+static void
+refuse(struct reply *reply, const struct value *body, const struct errors *errors)
+{
+	reply_begin_invalid(reply);
+	for (const struct error *error = errors->first; error != NULL; error = error->next) {
+		struct buffer location = {0};
+		if (error->kind == ERROR_WARNING)
+			continue;
+		buffer_puts(&location, "\"body\"");
+		if (error->value != NULL)
+			document_put_path(body, error->value, &location);
+		if (error->key != NULL) {
+			buffer_putc(&location, ',');
+			json_put_string(&location, error->key);
+		}
+		reply_add_invalid(reply, location.failed ? "" : location.data,
+			error->kind == ERROR_MISSING ? "field required" : error->message,
+			type_of(error));
+		buffer_finish(&location);
+	}
+	reply_end_invalid(reply);
+}
+
+/* The file's text: the body's keys that a prompt file may have, indented. */
+static void
+put_file(struct buffer *out, const struct value *body)
+{
+	bool first = true;
+	buffer_putc(out, '{');
+	for (const struct value *member = body->first; member != NULL; member = member->next) {
+		if (!prompt_is_key(member->key))
+			continue;
+		buffer_puts(out, first ? "\n  " : ",\n  ");
+		json_put_string(out, member->key);
+		buffer_puts(out, ": ");
+		json_put_indented(out, member, 1);
+		first = false;
+	}
+	buffer_puts(out, "\n}\n");
+}
+
+static void
+put_answer(struct buffer *out, const char *id, const struct errors *errors)
+{
+	bool first = true;
+	buffer_puts(out, "{\"status\":\"created\",\"prompt_id\":");
+	json_put_string(out, id);
+	buffer_puts(out, ",\"message\":\"Prompt '");
+	json_put_characters(out, id, strlen(id));
+	buffer_puts(out, "' created successfully\"");
+	for (const struct error *error = errors->first; error != NULL; error = error->next) {
+		buffer_puts(out, first ? ",\"warnings\":[" : ",");
+		json_put_string(out, error->message);
+		first = false;
+	}
+	buffer_puts(out, first ? "}" : "]}");
+}
+
+/* Copy a text behind the job and step over it. */
+static const char *
+place(char **at, const char *text, size_t length)
+{
+	char *copy = *at;
+	memcpy(copy, text, length);
+	copy[length] = '\0';
+	*at += length + 1;
+	return copy;
+}
+
+static struct job *
+make_job(const struct draft *draft, const char *path, const struct buffer *file,
+	const struct buffer *answer)
+{
+	const char *version = draft->version != NULL ? draft->version : "";
+	size_t length = strlen(draft->id) + strlen(version) + strlen(path) + file->length +
+			answer->length + 5;
+	struct write_job *made =
+		file->failed || answer->failed ? NULL : malloc(sizeof(*made) + length);
+	if (made == NULL)
+		return NULL;
+	char *at = made->texts;
+	made->answer = place(&at, answer->data, answer->length);
+	made->job = (struct job){.length = file->length};
+	made->job.id = place(&at, draft->id, strlen(draft->id));
+	made->job.path = place(&at, path, strlen(path));
+	made->job.data = place(&at, file->data, file->length);
+	if (draft->version != NULL)
+		made->job.version = place(&at, version, strlen(version));
+	return &made->job;
+}
+
+/* The path of the new file; NULL where the id cannot be one's name and the reply says why. */
+static const char *
+find_path(const struct request *request, struct reply *reply, const struct draft *draft)
+{
+	struct path_names names;
+	const char *path = name_to_path(request->arena, draft->id, draft->version);
+	if (path == NULL || name_from_path(request->arena, path, &names) != 0) {
+		reply_error(reply, 503, "Out of memory");
+		return NULL;
+	}
+	bool same_version = names.version == NULL || draft->version == NULL
+				    ? names.version == draft->version
+				    : strcmp(names.version, draft->version) == 0;
+	if (!same_version) {
+		reply_invalid(reply, "\"body\",\"prompt_id\"",
+			"the end of this id would be read as a version in a file's name: use "
+			"another "
+			"id, or give the version as \"version\"",
+			"value_error");
+		return NULL;
+	}
+	const char *slash = strrchr(path, '/');
+	if (strlen(slash != NULL ? slash + 1 : path) > NAME_MAX) {
+		reply_invalid(reply, "\"body\",\"prompt_id\"",
+			"the id and version are too long for a file's name", "value_error");
+		return NULL;
+	}
+	return path;
+}
+
+static void
+post_job(const struct request *request, struct reply *reply, const struct value *body,
+	const struct draft *draft, const struct errors *errors)
+{
+	struct buffer file = {0}, answer = {0};
+	const char *path = find_path(request, reply, draft);
+	if (path == NULL)
+		return;
+	put_file(&file, body);
+	put_answer(&answer, draft->id, errors);
+	reply->job = make_job(draft, path, &file, &answer);
+	buffer_finish(&file);
+	buffer_finish(&answer);
+	if (reply->job == NULL)
+		reply_error(reply, 503, "Out of memory");
+}
+
+void
+api_write(const struct request *request, struct reply *reply)
+{
+	static const struct path_names no_path = {0};
+	struct prompt_rules rules = *request->api->rules;
+	struct errors errors = {.arena = request->arena};
+	struct draft draft;
+	rules.request = true;
+	if (!request->api->writable) {
+		reply_error(reply, 403,
+			"This server is read-only: add the file to its directory, or start promptd "
+			"with --writable");
+		return;
+	}
+	const struct value *body = reply_read_body(request, reply, &errors, false);
+	if (body == NULL)
+		return;
+	if (prompt_parse(body, &no_path, &rules, &errors, &draft) != 0)
+		refuse(reply, body, &errors);
+	else
+		post_job(request, reply, body, &draft, &errors);
+}
+
+void
+api_answer_job(const struct job *job, struct reply *reply)
+{
+	const struct write_job *made = (const struct write_job *)job;
+	reply->status = 200;
+	switch (job->outcome) {
+	case JOB_CREATED:
+		buffer_puts(&reply->body, made->answer);
+		break;
+	case JOB_ID_EXISTS:
+		reply_error(reply, 409, "Prompt '%s' already exists", job->id);
+		break;
+	case JOB_VERSION_NEEDED:
+		reply_error(reply, 409, "Prompt '%s' already exists: give the new one a version",
+			job->id);
+		break;
+	case JOB_FILE_EXISTS:
+		reply_error(reply, 409, "File '%s' already exists", job->path);
+		break;
+	case JOB_FULL:
+		reply_error(reply, 507, "The disk is full: nothing was written");
+		break;
+	case JOB_FAILED:
+		reply_error(reply, 500, "%s", job->message);
+		break;
+	}
+}
+
+void
+api_answer_late_job(struct reply *reply)
+{
+	reply_error(
+		reply, 503, "The prompt is not written yet: look for it before you send it again");
+}

@@ -1,0 +1,158 @@
+/* listen.c -- the sockets that workers accept from. */
+#include "server/listen.h"
+
+#include <sys/socket.h>
+
+#include <netdb.h>
+#include <netinet/in.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/error.h"
+
+enum { BACKLOG = 1024 };
+
+/* Cut "HOST:PORT" or "[HOST]:PORT" into its parts. */
+static int
+split(const char *address, char *host, size_t host_size, char *port, size_t port_size)
+{
+	const char *colon = strrchr(address, ':');
+	if (colon == NULL || colon[1] == '\0' ||
+		strspn(colon + 1, "0123456789") != strlen(colon + 1))
+		return -1;
+	const char *start = address;
+	size_t length = (size_t)(colon - address);
+	if (length >= 2 && *start == '[' && start[length - 1] == ']') {
+		start++;
+		length -= 2;
+	} else if (memchr(start, ':', length) != NULL) {
+		return -1;
+	}
+	snprintf(host, host_size, "%.*s", (int)length, start);
+	snprintf(port, port_size, "%s", colon + 1);
+	return length < host_size && strlen(colon + 1) < port_size && atoi(port) <= 65535 ? 0 : -1;
+}
+
+static struct addrinfo *
+resolve(const char *address, struct error *error)
+{
+	char host[256], port[8];
+	struct addrinfo *found;
+	const struct addrinfo hints = {.ai_family = AF_UNSPEC,
+		.ai_socktype = SOCK_STREAM,
+		.ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+	if (split(address, host, sizeof(host), port, sizeof(port)) != 0) {
+		error_set(error,
+			"--listen takes ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080, not "
+			"\"%s\"",
+			address);
+		return NULL;
+	}
+	int reason = getaddrinfo(*host != '\0' ? host : NULL, port, &hints, &found);
+	if (reason == 0)
+		return found;
+	error_set(error, "cannot listen on \"%s\": %s", address, gai_strerror(reason));
+	return NULL;
+}
+
+static bool
+is_loopback(const struct sockaddr *address)
+{
+	if (address->sa_family == AF_INET) {
+		const struct sockaddr_in *v4 = (const void *)address;
+		return ntohl(v4->sin_addr.s_addr) >> 24 == 127;
+	}
+	const struct sockaddr_in6 *v6 = (const void *)address;
+	return address->sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
+}
+
+/* The first socket binds without SO_REUSEPORT, so that an address in use is an error, and shares the
+ * address afterwards; its siblings join it. */
+static int
+open_one(const struct sockaddr *address, socklen_t length, bool is_first)
+{
+	const int on = 1;
+	int one = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (one < 0)
+		return -1;
+	bool good = setsockopt(one, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0;
+	if (!is_first)
+		good = good && setsockopt(one, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) == 0;
+	good = good && bind(one, address, length) == 0;
+	if (is_first)
+		good = good && setsockopt(one, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) == 0;
+	if (good && listen(one, BACKLOG) == 0)
+		return one;
+	int reason = errno;
+	close(one);
+	errno = reason;
+	return -1;
+}
+
+static void
+format_url(const struct sockaddr *address, socklen_t length, char *url, size_t size)
+{
+	char host[64], port[8];
+	if (getnameinfo(address, length, host, sizeof(host), port, sizeof(port),
+		    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+		snprintf(host, sizeof(host), "?");
+	bool is_v6 = strchr(host, ':') != NULL;
+	snprintf(url, size, "http://%s%s%s:%s", is_v6 ? "[" : "", host, is_v6 ? "]" : "", port);
+}
+
+static int
+open_all(struct listeners *listeners, const struct addrinfo *found, size_t count)
+{
+	struct sockaddr_storage storage;
+	struct sockaddr *address = (struct sockaddr *)&storage;
+	socklen_t length = found->ai_addrlen;
+	memcpy(&storage, found->ai_addr, length);
+	for (; listeners->count < count; listeners->count++) {
+		int one = open_one(address, length, listeners->count == 0);
+		if (one < 0)
+			return -1;
+		listeners->sockets[listeners->count] = one;
+		length = sizeof(storage);
+		if (getsockname(one, address, &length) != 0)
+			return -1;
+	}
+	format_url(address, length, listeners->url, sizeof(listeners->url));
+	return 0;
+}
+
+int
+listen_open(struct listeners *listeners, const char *address, size_t count, struct error *error)
+{
+	*listeners = (struct listeners){0};
+	struct addrinfo *found = resolve(address, error);
+	if (found == NULL)
+		return -1;
+	listeners->is_loopback = is_loopback(found->ai_addr);
+	listeners->sockets = calloc(count, sizeof(int));
+	if (listeners->sockets == NULL)
+		errno = ENOMEM;
+	int result = listeners->sockets == NULL ? -1 : open_all(listeners, found, count);
+	if (result != 0) {
+		error_set(error, "cannot listen on %s: %s%s", address, strerror(errno),
+			errno == EADDRINUSE ? ": stop what listens there, or give another --listen"
+					    : "");
+		listen_close(listeners);
+	}
+	freeaddrinfo(found);
+	return result;
+}
+
+void
+listen_close(struct listeners *listeners)
+{
+	for (size_t i = 0; i < listeners->count; i++)
+		if (listeners->sockets[i] >= 0)
+			close(listeners->sockets[i]);
+	free(listeners->sockets);
+	listeners->sockets = NULL;
+	listeners->count = 0;
+}

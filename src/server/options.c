@@ -1,0 +1,257 @@
+/* options.c -- the options of the server, from flags and environment variables. */
+#include "server/options.h"
+
+#include <ctype.h>
+#include <getopt.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/error.h"
+#include "core/name.h"
+
+enum { MAX_WORKERS = 256 };
+
+typedef int set_option(struct options *, const char *value, struct error *);
+
+static int
+set_listen(struct options *options, const char *value, struct error *error)
+{
+	(void)error;
+	options->listen = value;
+	return 0;
+}
+
+static int
+set_workers(struct options *options, const char *value, struct error *error)
+{
+	char *end;
+	unsigned long number = strtoul(value, &end, 10);
+	if (!isdigit((unsigned char)*value) || *end != '\0' || number < 1 || number > MAX_WORKERS) {
+		error_set(error, "takes a number from 1 to %d, not \"%s\"", MAX_WORKERS, value);
+		return -1;
+	}
+	options->workers = (unsigned)number;
+	return 0;
+}
+
+/* Set a switch; in the environment 0, false, no and nothing leave it off. */
+static int
+set_switch(bool *option, const char *value, struct error *error)
+{
+	static const char *const on[] = {"1", "true", "yes", "on"};
+	static const char *const off[] = {"", "0", "false", "no", "off"};
+	for (size_t i = 0; i < sizeof(on) / sizeof(on[0]); i++)
+		if (value == NULL || strcmp(value, on[i]) == 0) {
+			*option = true;
+			return 0;
+		}
+	for (size_t i = 0; i < sizeof(off) / sizeof(off[0]); i++)
+		if (strcmp(value, off[i]) == 0) {
+			*option = false;
+			return 0;
+		}
+	error_set(error, "takes true or false, not \"%s\"", value);
+	return -1;
+}
+
+#define SWITCH(name) \
+	static int set_##name(struct options *options, const char *value, struct error *error) \
+	{ \
+		return set_switch(&options->name, value, error); \
+	}
+
+SWITCH(dev)
+SWITCH(writable)
+SWITCH(allow_empty)
+SWITCH(allow_anonymous)
+SWITCH(help)
+SWITCH(version)
+
+#undef SWITCH
+
+/* Add the names between commas. They are cut out of a copy that lives as long as the process. */
+static int
+add_names(struct option_names *names, const char *value, bool (*fits)(const char *),
+	struct error *error)
+{
+	char *rest = strdup(value);
+	for (char *name; rest != NULL && (name = strsep(&rest, ",")) != NULL;) {
+		if (*name == '\0')
+			continue;
+		if (fits != NULL && !fits(name)) {
+			error_set(error,
+				"takes labels of lower-case letters, digits, _, . and -, not "
+				"\"%s\"",
+				name);
+			return -1;
+		}
+		if (names->count == OPTIONS_MAX_NAMES) {
+			error_set(error, "takes at most %d names", OPTIONS_MAX_NAMES);
+			return -1;
+		}
+		names->items[names->count++] = name;
+	}
+	return 0;
+}
+
+static int
+set_default_label(struct options *options, const char *value, struct error *error)
+{
+	return add_names(&options->default_labels, value, name_is_label, error);
+}
+
+static int
+set_allow_param(struct options *options, const char *value, struct error *error)
+{
+	return add_names(&options->allowed_params, value, NULL, error);
+}
+
+static int
+set_log_format(struct options *options, const char *value, struct error *error)
+{
+	if (strcmp(value, "auto") != 0 && strcmp(value, "text") != 0 &&
+		strcmp(value, "json") != 0) {
+		error_set(error, "takes auto, text or json, not \"%s\"", value);
+		return -1;
+	}
+	options->log_format = value;
+	return 0;
+}
+
+static const struct row {
+	const char *name; /* --name, and PROMPTD_NAME in the environment */
+	const char *argument; /* what it takes; NULL for a switch */
+	set_option *set;
+	const char *help;
+} rows[] = {
+	{"listen",          "ADDRESS:PORT", set_listen,
+         "where to listen (default 127.0.0.1:8080; port 0: any free one)"                               },
+	{"workers",         "N",            set_workers,
+         "threads that answer (default: the CPUs this process may use)"                                 },
+	{"dev",             NULL,           set_dev,
+         "for trying out: writable, and the mock's test tokens are valid; loopback only"                },
+	{"writable",        NULL,           set_writable,        "let POST /prompts create prompt files"},
+	{"default-label",   "LABEL,...",    set_default_label,
+         "the version served when a request names none (default production)"                            },
+	{"allow-param",     "NAME,...",     set_allow_param,
+         "let prompts set a parameter that takes a request over, such as api_base"                      },
+	{"allow-empty",     NULL,           set_allow_empty,     "be ready without a single prompt"     },
+	{"allow-anonymous", NULL,           set_allow_anonymous,
+         "listen beyond loopback although anyone who can connect may read"                              },
+	{"log-format",      "FORMAT",       set_log_format,
+         "auto (text on a terminal, else JSON lines), text or json"                                     },
+	{"help",            NULL,           set_help,            "print this help"                      },
+	{"version",         NULL,           set_version,         "print the version"                    },
+};
+
+enum { N_ROWS = sizeof(rows) / sizeof(rows[0]) };
+
+void
+options_print_help(void)
+{
+	printf("Usage: promptd [serve] [OPTION]... [DIR]\n\n"
+	       "Serve the LLM prompts in the YAML and JSON files below DIR to LiteLLM over HTTP.\n"
+	       "DIR is ./prompts.d where there is one, else /etc/promptd/prompts.d.\n\n");
+	for (size_t i = 0; i < N_ROWS; i++) {
+		char flag[48];
+		snprintf(flag, sizeof(flag), "--%s%s%s", rows[i].name,
+			rows[i].argument != NULL ? " " : "",
+			rows[i].argument != NULL ? rows[i].argument : "");
+		printf("  %-26s %s\n", flag, rows[i].help);
+	}
+	printf("\nEach option is also an environment variable: --listen is PROMPTD_LISTEN.\n"
+	       "SIGHUP looks for changes at once; SIGTERM ends after the requests under way.\n");
+}
+
+static int
+set_from_environment(const struct row *row, struct options *options, struct error *error)
+{
+	char name[64];
+	int length = snprintf(name, sizeof(name), "PROMPTD_%s", row->name);
+	for (int i = 0; i < length; i++)
+		name[i] = name[i] == '-' ? '_' : (char)toupper((unsigned char)name[i]);
+	const char *value = getenv(name);
+	struct error reason;
+	if (value == NULL || (*value == '\0' && row->argument != NULL) ||
+		row->set(options, value, &reason) == 0)
+		return 0;
+	error_set(error, "%s %s", name, reason.message);
+	return -1;
+}
+
+static int
+set_from_arguments(int argc, char **argv, struct options *options, struct error *error)
+{
+	struct option flags[N_ROWS + 1] = {0};
+	int index;
+	for (size_t i = 0; i < N_ROWS; i++) {
+		flags[i].name = rows[i].name;
+		flags[i].has_arg = rows[i].argument != NULL ? required_argument : no_argument;
+	}
+	opterr = 0;
+	for (int found; (found = getopt_long(argc, argv, ":h", flags, &index)) != -1;) {
+		struct error reason;
+		if (found == 'h') {
+			options->help = true;
+		} else if (found == ':') {
+			error_set(error, "%s takes a value: see promptd --help", argv[optind - 1]);
+			return -1;
+		} else if (found == '?') {
+			error_set(error, "%s is not an option here: see promptd --help",
+				argv[optind - 1]);
+			return -1;
+		} else if (rows[index].set(options, optarg, &reason) != 0) {
+			error_set(error, "--%s %s", rows[index].name, reason.message);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static int
+set_directory(int argc, char **argv, struct options *options, struct error *error)
+{
+	if (optind < argc && strcmp(argv[optind], "serve") == 0)
+		optind++;
+	if (argc - optind > 1) {
+		error_set(error, "one directory is served, not \"%s\" too", argv[optind + 1]);
+		return -1;
+	}
+	if (optind < argc)
+		options->directory = argv[optind];
+	else
+		options->directory =
+			access("prompts.d", F_OK) == 0 ? "prompts.d" : "/etc/promptd/prompts.d";
+	return 0;
+}
+
+static unsigned
+usable_cpus(void)
+{
+	cpu_set_t set;
+	if (sched_getaffinity(0, sizeof(set), &set) != 0)
+		return 1;
+	int count = CPU_COUNT(&set);
+	return count < 1 ? 1 : count > MAX_WORKERS ? MAX_WORKERS : (unsigned)count;
+}
+
+int
+options_parse(int argc, char **argv, struct options *options, struct error *error)
+{
+	*options = (struct options){.listen = "127.0.0.1:8080", .log_format = "auto"};
+	for (size_t i = 0; i < N_ROWS; i++)
+		if (set_from_environment(&rows[i], options, error) != 0)
+			return -1;
+	if (set_from_arguments(argc, argv, options, error) != 0 ||
+		set_directory(argc, argv, options, error) != 0)
+		return -1;
+	if (options->default_labels.count == 0)
+		options->default_labels.items[options->default_labels.count++] = "production";
+	if (options->workers == 0)
+		options->workers = usable_cpus();
+	options->writable |= options->dev;
+	return 0;
+}

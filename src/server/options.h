@@ -1,0 +1,33 @@
+/* options.h -- the options of the server, from flags and environment variables. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct error;
+
+enum { OPTIONS_MAX_NAMES = 32 };
+
+/* Names in the order given, NULL-ended. */
+struct option_names {
+	const char *items[OPTIONS_MAX_NAMES + 1];
+	size_t count;
+};
+
+struct options {
+	const char *directory;
+	const char *listen;
+	unsigned workers;
+	bool dev, writable, allow_empty, allow_anonymous, help, version;
+	struct option_names default_labels;
+	struct option_names allowed_params;
+	const char *log_format; /* "auto", "text" or "json" */
+};
+
+/* Read PROMPTD_* from the environment, then the arguments, which go first. Texts are borrowed from
+ * both. Returns -1 with an error that names the option and what it takes. Reads argv in getopt's way:
+ * once in a process. */
+int options_parse(int argc, char **argv, struct options *, struct error *);
+
+/* Print the help text, made from the table of options. */
+void options_print_help(void);
