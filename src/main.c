@@ -9,11 +9,11 @@
 #include "core/prompt.h"
 #include "core/store.h"
 #include "server/api.h"
-#include "server/http.h"
 #include "server/listen.h"
 #include "server/log.h"
 #include "server/options.h"
 #include "server/reloader.h"
+#include "server/worker.h"
 
 enum { EXIT_USAGE = 2 };
 

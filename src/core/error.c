@@ -9,7 +9,7 @@
 
 enum { MAX_ERRORS = 50 };
 
-static void
+__attribute__((format(printf, 2, 0))) static void
 set_message(struct error *error, const char *format, va_list args)
 {
 	vsnprintf(error->message, sizeof(error->message), format, args);

@@ -28,7 +28,7 @@ is_segment(const char *segment, size_t length)
 static bool
 has_c1_controls(const char *text)
 {
-	for (const char *at = strchr(text, '\xc2'); at != NULL; at = strchr(at + 1, '\xc2'))
+	for (const char *at = strchr(text, 0xc2); at != NULL; at = strchr(at + 1, 0xc2))
 		if ((unsigned char)at[1] < 0xa0)
 			return true;
 	return false;

@@ -1,11 +1,14 @@
 /* prompt.c -- reads a prompt from a document. */
 #include "core/prompt.h"
 
+#include <limits.h>
 #include <string.h>
 
 #include "core/arena.h"
 #include "core/document.h"
 #include "core/error.h"
+#include "core/expect.h"
+#include "core/message.h"
 #include "core/name.h"
 #include "core/params.h"
 #include "core/template.h"
@@ -18,59 +21,17 @@ struct reading {
 	struct draft *draft;
 };
 
-/* Add an error about a value, at its place. */
-#define FAULT(reading, kind, about, ...) \
-	fault((about), errors_add((reading)->errors, (kind), (about)->line, (about)->column, \
-			       __VA_ARGS__))
-
-static void
-fault(const struct value *value, struct error *error)
-{
-	if (error != NULL)
-		error->value = value;
-}
-
-static void
-add_missing(struct reading *reading, const struct value *map, const char *key)
-{
-	struct error *error = errors_add(
-		reading->errors, ERROR_MISSING, map->line, map->column, "%s is missing", key);
-	if (error != NULL) {
-		error->value = map;
-		error->key = key;
-	}
-}
-
-static bool
-expect(struct reading *reading, const struct value *value, enum value_kind kind, const char *what)
-{
-	if (value->kind == kind)
-		return true;
-	bool quotable =
-		kind == VALUE_STRING && (value->kind == VALUE_NUMBER || value->kind == VALUE_BOOL);
-	FAULT(reading, ERROR_TYPE, value, "%s must be %s, not %s%s", what, document_kind_name(kind),
-		document_kind_name(value->kind), quotable ? ": put it in quotes" : "");
-	return false;
-}
-
-/* A string, or NULL with an error. */
-static const char *
-read_string(struct reading *reading, const struct value *value, const char *what)
-{
-	return expect(reading, value, VALUE_STRING, what) ? value->text : NULL;
-}
-
 /* A string that fits a grammar, or NULL with an error. */
 static const char *
 read_name(struct reading *reading, const struct value *value, const char *what,
 	bool (*fits)(const char *), const char *grammar)
 {
 	struct quote quote;
-	const char *text = read_string(reading, value, what);
+	const char *text = expect_string(reading->errors, value, what);
 	if (text == NULL || fits(text))
 		return text;
-	FAULT(reading, ERROR_VALUE, value, "%s %s must be %s", what, text_quote(&quote, text),
-		grammar);
+	EXPECT_ERROR(reading->errors, ERROR_VALUE, value, "%s %s must be %s", what,
+		text_quote(&quote, text), grammar);
 	return NULL;
 }
 
@@ -88,12 +49,13 @@ static void
 read_version(struct reading *reading, const struct value *value)
 {
 	struct quote quote;
-	if (value->kind != VALUE_NUMBER && !expect(reading, value, VALUE_STRING, "version"))
+	if (value->kind != VALUE_NUMBER &&
+		!expect_kind(reading->errors, value, VALUE_STRING, "version"))
 		return;
 	if (name_is_version(value->source))
 		reading->draft->version = value->source;
 	else
-		FAULT(reading, ERROR_VALUE, value,
+		EXPECT_ERROR(reading->errors, ERROR_VALUE, value,
 			"version %s must be letters, digits, . and -, starting with a letter or "
 			"digit",
 			text_quote(&quote, value->source));
@@ -115,15 +77,15 @@ read_slug(struct reading *reading, const struct value *value)
 static void
 read_description(struct reading *reading, const struct value *value)
 {
-	reading->draft->description = read_string(reading, value, "description");
+	reading->draft->description = expect_string(reading->errors, value, "description");
 }
 
 static void
 read_model(struct reading *reading, const struct value *value)
 {
-	const char *model = read_string(reading, value, "prompt_template_model");
+	const char *model = expect_string(reading->errors, value, "prompt_template_model");
 	if (model != NULL && *model == '\0')
-		FAULT(reading, ERROR_WARNING, value,
+		EXPECT_ERROR(reading->errors, ERROR_WARNING, value,
 			"prompt_template_model is empty and served as null: remove it");
 	else
 		reading->draft->model = model;
@@ -133,7 +95,7 @@ static void
 read_labels(struct reading *reading, const struct value *value)
 {
 	struct draft *draft = reading->draft;
-	if (!expect(reading, value, VALUE_LIST, "labels"))
+	if (!expect_kind(reading->errors, value, VALUE_LIST, "labels"))
 		return;
 	draft->labels = arena_array(reading->errors->arena, value->count, sizeof(*draft->labels));
 	for (const struct value *item = value->first; item != NULL && draft->labels != NULL;
@@ -159,13 +121,13 @@ static void
 read_params(struct reading *reading, const struct value *value)
 {
 	struct quote quote;
-	if (!expect(reading, value, VALUE_MAP, "prompt_template_optional_params"))
+	if (!expect_kind(reading->errors, value, VALUE_MAP, "prompt_template_optional_params"))
 		return;
 	reading->draft->params = value;
 	for (const struct value *param = value->first; param != NULL; param = param->next) {
 		if (!params_is_forbidden(param->key) || is_allowed(reading, param->key))
 			continue;
-		fault(param,
+		expect_about(param,
 			errors_add(reading->errors, ERROR_VALUE, param->key_line, param->key_column,
 				"the parameter %s would take the request over: remove it, or start "
 				"promptd with --allow-param",
@@ -176,7 +138,7 @@ read_params(struct reading *reading, const struct value *value)
 static void
 read_metadata(struct reading *reading, const struct value *value)
 {
-	if (expect(reading, value, VALUE_MAP, "metadata"))
+	if (expect_kind(reading->errors, value, VALUE_MAP, "metadata"))
 		reading->draft->metadata = value;
 }
 
@@ -195,14 +157,14 @@ add_unknown(struct reading *reading, const struct value *member, const char *nea
 				  "unknown key %s: keys of your own go under metadata or start "
 				  "with x-",
 				  text_quote(&quote, member->key));
-	fault(member, error);
+	expect_about(member, error);
 }
 
 static void
 read_default(struct reading *reading, const struct value *value)
 {
 	if (value->kind == VALUE_LIST || value->kind == VALUE_MAP)
-		FAULT(reading, ERROR_TYPE, value,
+		EXPECT_ERROR(reading->errors, ERROR_TYPE, value,
 			"default must be a string, a number or a boolean, not %s",
 			document_kind_name(value->kind));
 }
@@ -213,17 +175,18 @@ read_variable(struct reading *reading, const struct value *value)
 {
 	struct quote quote;
 	if (!template_is_name(value->key))
-		fault(value,
+		expect_about(value,
 			errors_add(reading->errors, ERROR_VALUE, value->key_line, value->key_column,
 				"the variable %s must be letters, digits and _",
 				text_quote(&quote, value->key)));
-	if (value->kind == VALUE_NULL || !expect(reading, value, VALUE_MAP, "a variable"))
+	if (value->kind == VALUE_NULL ||
+		!expect_kind(reading->errors, value, VALUE_MAP, "a variable"))
 		return;
 	for (const struct value *item = value->first; item != NULL; item = item->next) {
 		if (strcmp(item->key, "description") == 0)
-			read_string(reading, item, "description");
+			expect_string(reading->errors, item, "description");
 		else if (strcmp(item->key, "required") == 0)
-			expect(reading, item, VALUE_BOOL, "required");
+			expect_kind(reading->errors, item, VALUE_BOOL, "required");
 		else if (strcmp(item->key, "default") == 0)
 			read_default(reading, item);
 		else
@@ -238,70 +201,11 @@ read_variable(struct reading *reading, const struct value *value)
 static void
 read_variables(struct reading *reading, const struct value *value)
 {
-	if (!expect(reading, value, VALUE_MAP, "variables"))
+	if (!expect_kind(reading->errors, value, VALUE_MAP, "variables"))
 		return;
 	reading->draft->variables = value;
 	for (const struct value *member = value->first; member != NULL; member = member->next)
 		read_variable(reading, member);
-}
-
-/* A part of a content list: an object with a type; a text part has its text. */
-static void
-check_part(struct reading *reading, const struct value *part)
-{
-	if (!expect(reading, part, VALUE_MAP, "a part of content"))
-		return;
-	const struct value *type = document_find(part, "type");
-	if (type == NULL) {
-		add_missing(reading, part, "type");
-		return;
-	}
-	if (read_string(reading, type, "type") == NULL || strcmp(type->text, "text") != 0)
-		return;
-	const struct value *text = document_find(part, "text");
-	if (text == NULL)
-		add_missing(reading, part, "text");
-	else
-		read_string(reading, text, "text");
-}
-
-static void
-check_content(struct reading *reading, const struct value *message)
-{
-	const struct value *content = document_find(message, "content");
-	const struct value *calls = document_find(message, "tool_calls");
-	bool optional = calls != NULL && calls->kind != VALUE_NULL;
-	if (content == NULL) {
-		if (!optional)
-			add_missing(reading, message, "content");
-		return;
-	}
-	if (content->kind == VALUE_LIST) {
-		for (const struct value *part = content->first; part != NULL; part = part->next)
-			check_part(reading, part);
-	} else if (content->kind == VALUE_NULL && !optional) {
-		FAULT(reading, ERROR_TYPE, content,
-			"content may be null only beside tool_calls: give it a string");
-	} else if (content->kind == VALUE_MAP) {
-		FAULT(reading, ERROR_TYPE, content,
-			"content must be a string, not a mapping: quote text that starts with {, "
-			"or write it behind |-");
-	} else if (content->kind != VALUE_NULL) {
-		read_string(reading, content, "content");
-	}
-}
-
-static void
-check_message(struct reading *reading, const struct value *message)
-{
-	if (!expect(reading, message, VALUE_MAP, "a message"))
-		return;
-	const struct value *role = document_find(message, "role");
-	if (role == NULL)
-		add_missing(reading, message, "role");
-	else if (read_string(reading, role, "role") != NULL && *role->text == '\0')
-		FAULT(reading, ERROR_VALUE, role, "role is empty: system, user or assistant");
-	check_content(reading, message);
 }
 
 static void
@@ -312,16 +216,17 @@ read_template(struct reading *reading, const struct value *value)
 		return;
 	}
 	if (value->kind != VALUE_LIST) {
-		FAULT(reading, ERROR_TYPE, value,
+		EXPECT_ERROR(reading->errors, ERROR_TYPE, value,
 			"prompt_template must be a list of messages or a string, not %s",
 			document_kind_name(value->kind));
 		return;
 	}
 	reading->draft->messages = value;
 	if (value->count == 0)
-		FAULT(reading, ERROR_WARNING, value, "prompt_template has no messages");
+		EXPECT_ERROR(
+			reading->errors, ERROR_WARNING, value, "prompt_template has no messages");
 	for (const struct value *message = value->first; message != NULL; message = message->next)
-		check_message(reading, message);
+		message_check(reading->errors, message);
 }
 
 /* The keys of a prompt. A null means the same as leaving it out, save where it is required. */
@@ -345,31 +250,32 @@ static const struct field {
 
 enum { N_FIELDS = sizeof(fields) / sizeof(fields[0]) };
 
+/* The field that a key was meant to be; people also use other words for some. */
 static const char *
 nearest_field(const char *key)
 {
-	const char *nearest = NULL;
-	for (size_t i = 0; i < N_FIELDS; i++)
-		if (text_is_near(key, fields[i].name) &&
-			(nearest == NULL ||
-				text_distance(key, fields[i].name) < text_distance(key, nearest)))
-			nearest = fields[i].name;
 	static const struct {
-		const char *key, *field;
-	} other_names[] = {
+		const char *word, *field;
+	} words[] = {
 		{"id",              "prompt_id"                      },
 		{"name",            "prompt_id"                      },
 		{"template",        "prompt_template"                },
 		{"messages",        "prompt_template"                },
 		{"model",           "prompt_template_model"          },
-		{"modle",           "prompt_template_model"          },
 		{"params",          "prompt_template_optional_params"},
 		{"optional_params", "prompt_template_optional_params"},
 		{"project",         "project_name"                   },
 	};
-	for (size_t i = 0; i < sizeof(other_names) / sizeof(other_names[0]); i++)
-		if (strcmp(key, other_names[i].key) == 0)
-			nearest = other_names[i].field;
+	const char *nearest = NULL;
+	unsigned least = UINT_MAX;
+	for (size_t i = 0; i < N_FIELDS + sizeof(words) / sizeof(words[0]); i++) {
+		const char *word = i < N_FIELDS ? fields[i].name : words[i - N_FIELDS].word;
+		unsigned distance = text_is_near(key, word) ? text_distance(key, word) : UINT_MAX;
+		if (distance >= least)
+			continue;
+		least = distance;
+		nearest = i < N_FIELDS ? word : words[i - N_FIELDS].field;
+	}
 	return nearest;
 }
 
@@ -408,7 +314,7 @@ finish_id(struct reading *reading, const struct value *map)
 	if (absent)
 		draft->id = reading->rules->request ? NULL : reading->names->id;
 	if (absent && draft->id == NULL)
-		add_missing(reading, map, "prompt_id");
+		expect_missing(reading->errors, map, "prompt_id");
 	draft->path_gives_id = draft->id != NULL && reading->names->id != NULL &&
 			       strcmp(draft->id, reading->names->id) == 0;
 }
@@ -421,14 +327,14 @@ finish_version(struct reading *reading, const struct value *map)
 	const char *named = reading->names->version;
 	struct quote quote, other;
 	if (named != NULL && draft->version != NULL && strcmp(named, draft->version) != 0)
-		FAULT(reading, ERROR_VALUE, document_find(map, "version"),
+		EXPECT_ERROR(reading->errors, ERROR_VALUE, document_find(map, "version"),
 			"version %s here, but %s in the file's name",
 			text_quote(&quote, draft->version), text_quote(&other, named));
 	else if (draft->version == NULL)
 		draft->version = named;
 	for (size_t i = 0; i < draft->n_labels && draft->version != NULL; i++)
 		if (strcmp(draft->labels[i], draft->version) == 0)
-			FAULT(reading, ERROR_VALUE, document_find(map, "labels"),
+			EXPECT_ERROR(reading->errors, ERROR_VALUE, document_find(map, "labels"),
 				"the label %s is also the version: a request could mean either",
 				text_quote(&quote, draft->version));
 }
@@ -442,7 +348,7 @@ finish_project_and_slug(struct reading *reading, const struct value *map)
 	if (document_find(map, "project_name") == NULL) {
 		draft->project = reading->names->project;
 		if (reading->names->project_unfit)
-			FAULT(reading, ERROR_WARNING, map,
+			EXPECT_ERROR(reading->errors, ERROR_WARNING, map,
 				"no project: the first directory's name is not made "
 				"of " TOKEN_GRAMMAR);
 	}
@@ -453,8 +359,8 @@ finish_project_and_slug(struct reading *reading, const struct value *map)
 	if (name_is_token(last))
 		draft->slug = last;
 	else
-		FAULT(reading, ERROR_WARNING, map, "no slug: %s is not made of " TOKEN_GRAMMAR,
-			text_quote(&quote, last));
+		EXPECT_ERROR(reading->errors, ERROR_WARNING, map,
+			"no slug: %s is not made of " TOKEN_GRAMMAR, text_quote(&quote, last));
 }
 
 int
@@ -464,13 +370,13 @@ prompt_parse(const struct value *value, const struct path_names *names,
 	struct reading reading = {names, rules, errors, draft};
 	size_t before = errors->count;
 	*draft = (struct draft){.line = value->line};
-	if (!expect(&reading, value, VALUE_MAP, "a prompt"))
+	if (!expect_kind(errors, value, VALUE_MAP, "a prompt"))
 		return -1;
 	for (const struct value *member = value->first; member != NULL; member = member->next)
 		read_member(&reading, member);
 	for (size_t i = 0; i < N_FIELDS; i++)
-		if (fields[i].required && document_find(value, fields[i].name) == NULL)
-			add_missing(&reading, value, fields[i].name);
+		if (fields[i].required)
+			expect_member(errors, value, fields[i].name);
 	finish_id(&reading, value);
 	finish_version(&reading, value);
 	finish_project_and_slug(&reading, value);

@@ -1,6 +1,7 @@
 /* select.c -- which version of a prompt answers a request. */
 #include "core/select.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -33,6 +34,7 @@ static const struct entry *
 find_default(const struct group *group, const char *const *labels)
 {
 	bool labelled = false, all_numbers = true;
+	assert(group->entries != NULL && group->count > 0);
 	const struct entry *last = &group->entries[group->count - 1];
 	if (group->count == 1)
 		return last;

@@ -44,20 +44,16 @@ static const char *
 remedy(const char *problem)
 {
 	static const struct {
-		const char *problem, *remedy;
+		const char *start, *remedy;
 	} remedies[] = {
-		{"mapping values are not allowed in this context",
-                 ": quote text that holds \": \", and check the indentation"                                 },
-		{"found character that cannot start any token",
-                 ": indent with spaces, not tabs, and quote text that starts with @, ` or "
-                 "%"											 },
-		{"did not find expected key",
-                 ": check the indentation, and quote text that starts with {, [, \" or '"                    },
-		{"did not find expected <document start>",         ": check the indentation"                 },
-		{"control characters are not allowed",             ": write them as escapes in double quotes"},
+		{"mapping values",                  ": quote text that holds \": \", and check the indentation"   },
+		{"found character",                 ": indent with spaces, and quote text that starts with @ or `"},
+		{"did not find expected key",       ": check the indentation, and quote text after a {"           },
+		{"did not find expected <document", ": check the indentation"                                     },
+		{"control characters",              ": write them as escapes in double quotes"                    },
 	};
 	for (size_t i = 0; i < sizeof(remedies) / sizeof(remedies[0]); i++)
-		if (strcmp(problem, remedies[i].problem) == 0)
+		if (strncmp(problem, remedies[i].start, strlen(remedies[i].start)) == 0)
 			return remedies[i].remedy;
 	return "";
 }

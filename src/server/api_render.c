@@ -60,7 +60,7 @@ sort_members(struct arena *arena, const struct value *map)
 		return NULL;
 	for (const struct value *member = map->first; member != NULL; member = member->next)
 		members[count++] = member;
-	qsort(members, count, sizeof(*members), compare_keys);
+	qsort(members, count, sizeof(const struct value *), compare_keys);
 	return members;
 }
 

@@ -1,22 +1,27 @@
-/* http.h -- a worker: a thread that answers requests from its own socket through evhttp. */
+/* http.h -- requests and replies as evhttp has them. */
 #pragma once
 
-struct api;
+#include <stdbool.h>
+
+struct digest;
 struct error;
-struct worker;
+struct evhttp_request;
+struct reply;
+struct request;
+struct snapshot;
 
-/* Make a worker that accepts from a listening socket; it takes the socket and borrows the rest.
- * Returns NULL with an error. */
-struct worker *worker_new(struct api *, int socket, struct error *);
+/* Fill in what the handlers may know of a request, whose arena is set: method, target, headers, body.
+ * The texts are borrowed from evhttp's request. Returns -1 with an error where it is malformed. */
+int http_read(struct evhttp_request *, struct request *, struct error *);
 
-/* Start its thread. Returns -1 with an error. */
-int worker_start(struct worker *, struct error *);
+/* What a reply is sent under. */
+struct http_terms {
+	struct digest *digest;
+	const struct snapshot *snapshot; /* that the reply is made from; NULL: none */
+	bool has_tokens; /* answers depend on the Authorization header */
+	bool closing; /* end the connection with this reply */
+};
 
-/* Ask it to take no new connections, to answer what is under way, and to end. Any thread. */
-void worker_drain(struct worker *);
-
-/* Wait until its thread has ended. */
-void worker_join(struct worker *);
-
-/* After the reload thread has ended too: it may still hold a job of this worker. */
-void worker_free(struct worker *);
+/* Send a reply and finish it; a read gets its ETag and may become a 304 here. The bytes of a prompt's
+ * answer are not copied: its unit is held until they are out. Worker's thread. */
+void http_send(struct evhttp_request *, struct reply *, const struct http_terms *);

@@ -34,7 +34,7 @@ split(const char *address, char *host, size_t host_size, char *port, size_t port
 	}
 	snprintf(host, host_size, "%.*s", (int)length, start);
 	snprintf(port, port_size, "%s", colon + 1);
-	return length < host_size && strlen(colon + 1) < port_size && atoi(port) <= 65535 ? 0 : -1;
+	return length < host_size && strtoul(colon + 1, NULL, 10) <= 65535 ? 0 : -1;
 }
 
 static struct addrinfo *
@@ -149,7 +149,7 @@ listen_open(struct listeners *listeners, const char *address, size_t count, stru
 void
 listen_close(struct listeners *listeners)
 {
-	for (size_t i = 0; i < listeners->count; i++)
+	for (size_t i = 0; listeners->sockets != NULL && i < listeners->count; i++)
 		if (listeners->sockets[i] >= 0)
 			close(listeners->sockets[i]);
 	free(listeners->sockets);

@@ -72,41 +72,55 @@ SWITCH(version)
 
 #undef SWITCH
 
-/* Add the names between commas. They are cut out of a copy that lives as long as the process. */
 static int
-add_names(struct option_names *names, const char *value, bool (*fits)(const char *),
-	struct error *error)
+add_name(struct option_names *names, const char *name, size_t length, struct error *error)
 {
-	char *rest = strdup(value);
-	for (char *name; rest != NULL && (name = strsep(&rest, ",")) != NULL;) {
-		if (*name == '\0')
-			continue;
-		if (fits != NULL && !fits(name)) {
-			error_set(error,
-				"takes labels of lower-case letters, digits, _, . and -, not "
-				"\"%s\"",
-				name);
-			return -1;
-		}
-		if (names->count == OPTIONS_MAX_NAMES) {
-			error_set(error, "takes at most %d names", OPTIONS_MAX_NAMES);
-			return -1;
-		}
-		names->items[names->count++] = name;
+	if (names->count == OPTIONS_MAX_NAMES || sizeof(names->texts) - names->used <= length) {
+		error_set(error, "takes at most %d names of 63 bytes", OPTIONS_MAX_NAMES);
+		return -1;
 	}
+	char *copy = names->texts + names->used;
+	memcpy(copy, name, length);
+	names->used += length + 1; /* with a NUL: the texts start zeroed */
+	names->items[names->count++] = copy;
 	return 0;
+}
+
+/* Add the names between commas. */
+static int
+add_names(struct option_names *names, const char *value, struct error *error)
+{
+	for (;;) {
+		size_t length = strcspn(value, ",");
+		if (length > 0 && add_name(names, value, length, error) != 0)
+			return -1;
+		if (value[length] == '\0')
+			return 0;
+		value += length + 1;
+	}
 }
 
 static int
 set_default_label(struct options *options, const char *value, struct error *error)
 {
-	return add_names(&options->default_labels, value, name_is_label, error);
+	struct option_names *labels = &options->default_labels;
+	if (add_names(labels, value, error) != 0)
+		return -1;
+	for (size_t i = 0; i < labels->count; i++) {
+		if (name_is_label(labels->items[i]))
+			continue;
+		error_set(error,
+			"takes labels of lower-case letters, digits, _, . and -, not \"%s\"",
+			labels->items[i]);
+		return -1;
+	}
+	return 0;
 }
 
 static int
 set_allow_param(struct options *options, const char *value, struct error *error)
 {
-	return add_names(&options->allowed_params, value, NULL, error);
+	return add_names(&options->allowed_params, value, error);
 }
 
 static int
@@ -172,7 +186,8 @@ set_from_environment(const struct row *row, struct options *options, struct erro
 	char name[64];
 	int length = snprintf(name, sizeof(name), "PROMPTD_%s", row->name);
 	for (int i = 0; i < length; i++)
-		name[i] = name[i] == '-' ? '_' : (char)toupper((unsigned char)name[i]);
+		name[i] =
+			name[i] == '-' ? '_' : (char)(unsigned char)toupper((unsigned char)name[i]);
 	const char *value = getenv(name);
 	struct error reason;
 	if (value == NULL || (*value == '\0' && row->argument != NULL) ||
@@ -249,7 +264,7 @@ options_parse(int argc, char **argv, struct options *options, struct error *erro
 		set_directory(argc, argv, options, error) != 0)
 		return -1;
 	if (options->default_labels.count == 0)
-		options->default_labels.items[options->default_labels.count++] = "production";
+		add_names(&options->default_labels, "production", error);
 	if (options->workers == 0)
 		options->workers = usable_cpus();
 	options->writable |= options->dev;

@@ -8,10 +8,12 @@ struct error;
 
 enum { OPTIONS_MAX_NAMES = 32 };
 
-/* Names in the order given, NULL-ended. */
+/* Names in the order given, NULL-ended; they point into the texts. */
 struct option_names {
 	const char *items[OPTIONS_MAX_NAMES + 1];
 	size_t count;
+	char texts[OPTIONS_MAX_NAMES * 64];
+	size_t used;
 };
 
 struct options {
@@ -25,7 +27,7 @@ struct options {
 };
 
 /* Read PROMPTD_* from the environment, then the arguments, which go first. Texts are borrowed from
- * both. Returns -1 with an error that names the option and what it takes. Reads argv in getopt's way:
+ * both, so the options must not be moved. Returns -1 with an error that names the option and what it takes. Reads argv in getopt's way:
  * once in a process. */
 int options_parse(int argc, char **argv, struct options *, struct error *);
 

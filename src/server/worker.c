@@ -1,0 +1,358 @@
+/* worker.c -- a thread that answers requests from its own socket. */
+#include "server/worker.h"
+
+#include <sys/eventfd.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+#include <event2/http.h>
+
+#include "core/arena.h"
+#include "core/digest.h"
+#include "core/error.h"
+#include "core/store.h"
+#include "server/api.h"
+#include "server/api_reply.h"
+#include "server/clock.h"
+#include "server/http.h"
+#include "server/reloader.h"
+
+enum {
+	MAX_HEADER_BYTES = 32 * 1024,
+	MAX_BODY_BYTES = 1024 * 1024,
+	IDLE_SECONDS = 75, /* longer than the keep-alive of usual clients */
+	JOB_SECONDS = 10, /* then a request that waits for the reload thread gets a 503 */
+	DRAIN_LEAST_MS = 100, /* requests on their way when draining begins are answered */
+	DRAIN_MOST_MS = 10000, /* what is not done by then is cut */
+	DRAIN_CHECK_MS = 20,
+};
+
+struct worker {
+	struct api *api;
+	struct event_base *base;
+	struct evhttp *http;
+	struct evhttp_bound_socket *bound;
+	struct event *on_wake, *on_drain;
+	struct arena *arena; /* of the request being answered */
+	struct digest *digest;
+	struct waiting *waiting; /* all that wait for the reload thread */
+	size_t in_flight; /* requests whose reply is not yet out */
+	int64_t drain_began_ms;
+
+	int wake; /* an eventfd */
+	atomic_bool draining;
+	pthread_mutex_t lock; /* of the list */
+	struct job *done; /* by the reload thread */
+	pthread_t thread;
+	bool started;
+};
+
+/* A request that waits for the reload thread. */
+struct waiting {
+	struct waiting *next;
+	struct worker *worker;
+	struct job *job;
+	struct evhttp_request *request; /* NULL once it is answered or its connection is gone */
+	struct event *deadline;
+};
+
+static void
+on_reply_sent(struct evhttp_request *request, void *context)
+{
+	struct worker *worker = context;
+	worker->in_flight--;
+	evhttp_connection_set_closecb(evhttp_request_get_connection(request), NULL, NULL);
+}
+
+static void
+on_closed_early(struct evhttp_connection *connection, void *context)
+{
+	struct worker *worker = context;
+	worker->in_flight--;
+	for (struct waiting *at = worker->waiting; at != NULL; at = at->next)
+		if (at->request != NULL && evhttp_request_get_connection(at->request) == connection)
+			at->request = NULL;
+}
+
+static void
+send_reply(struct worker *worker, struct evhttp_request *request, struct reply *reply,
+	const struct snapshot *snapshot)
+{
+	http_send(request, reply,
+		&(struct http_terms){
+			.digest = worker->digest,
+			.snapshot = snapshot,
+			.has_tokens = worker->api->auth.tokens != NULL,
+			.closing = atomic_load_explicit(&worker->draining, memory_order_relaxed),
+		});
+}
+
+/* Called on the reload thread. */
+static void
+on_job_done(struct job *job)
+{
+	const struct waiting *waiting = job->owner;
+	struct worker *worker = waiting->worker;
+	const uint64_t one = 1;
+	pthread_mutex_lock(&worker->lock);
+	job->next = worker->done;
+	worker->done = job;
+	pthread_mutex_unlock(&worker->lock);
+	while (write(worker->wake, &one, sizeof(one)) < 0 && errno == EINTR)
+		;
+}
+
+static void
+on_deadline(evutil_socket_t none, short events, void *context)
+{
+	struct waiting *waiting = context;
+	struct evhttp_request *request = waiting->request;
+	struct reply reply = {0};
+	(void)none;
+	(void)events;
+	if (request == NULL)
+		return;
+	waiting->request = NULL;
+	api_answer_late_job(&reply);
+	send_reply(waiting->worker, request, &reply, NULL);
+}
+
+/* Free a request's wait, and its job, which the reload thread has given back. */
+static void
+end_waiting(struct worker *worker, struct waiting *waiting)
+{
+	struct waiting **at = &worker->waiting;
+	while (*at != waiting)
+		at = &(*at)->next;
+	*at = waiting->next;
+	if (waiting->deadline != NULL)
+		event_free(waiting->deadline);
+	free(waiting->job);
+	free(waiting);
+}
+
+/* Let a request wait for its job, which is taken. Returns -1 when memory is out. */
+static int
+wait_for_job(struct worker *worker, struct evhttp_request *request, struct job *job)
+{
+	const struct timeval limit = {.tv_sec = JOB_SECONDS};
+	struct waiting *waiting = calloc(1, sizeof(*waiting));
+	if (waiting == NULL) {
+		free(job);
+		return -1;
+	}
+	*waiting = (struct waiting){
+		.next = worker->waiting, .worker = worker, .job = job, .request = request};
+	worker->waiting = waiting;
+	waiting->deadline = evtimer_new(worker->base, on_deadline, waiting);
+	if (waiting->deadline == NULL || evtimer_add(waiting->deadline, &limit) != 0) {
+		end_waiting(worker, waiting);
+		return -1;
+	}
+	job->owner = waiting;
+	job->on_done = on_job_done;
+	reloader_post(worker->api->reloader, job);
+	return 0;
+}
+
+static struct job *
+take_done_jobs(struct worker *worker)
+{
+	pthread_mutex_lock(&worker->lock);
+	struct job *jobs = worker->done;
+	worker->done = NULL;
+	pthread_mutex_unlock(&worker->lock);
+	return jobs;
+}
+
+static void
+answer_done_jobs(struct worker *worker)
+{
+	for (struct job *job = take_done_jobs(worker), *next; job != NULL; job = next) {
+		struct waiting *waiting = job->owner;
+		struct reply reply = {0};
+		next = job->next;
+		if (waiting->request != NULL) {
+			api_answer_job(job, &reply);
+			send_reply(worker, waiting->request, &reply, NULL);
+		}
+		end_waiting(worker, waiting);
+	}
+}
+
+static void
+on_request(struct evhttp_request *from, void *context)
+{
+	struct worker *worker = context;
+	const struct snapshot *snapshot = store_acquire(worker->api->store);
+	struct request request = {.api = worker->api, .snapshot = snapshot, .arena = worker->arena};
+	struct reply reply = {0};
+	struct error error;
+	arena_reset(worker->arena);
+	worker->in_flight++;
+	evhttp_request_set_on_complete_cb(from, on_reply_sent, worker);
+	evhttp_connection_set_closecb(evhttp_request_get_connection(from), on_closed_early, worker);
+	if (http_read(from, &request, &error) == 0)
+		api_answer(&request, &reply);
+	else
+		reply_error(&reply, 400, "Bad request target: %s", error.message);
+	if (reply.job != NULL && wait_for_job(worker, from, reply.job) != 0) {
+		reply.job = NULL;
+		reply_error(&reply, 503, "Out of memory");
+	}
+	if (reply.job == NULL)
+		send_reply(worker, from, &reply, snapshot);
+	store_release(worker->api->store, snapshot);
+}
+
+/* End once nothing is under way any more, or when it takes too long. */
+static void
+on_drain_check(evutil_socket_t none, short events, void *context)
+{
+	const struct timeval again = {.tv_usec = DRAIN_CHECK_MS * 1000};
+	struct worker *worker = context;
+	int64_t elapsed = clock_ms() - worker->drain_began_ms;
+	(void)none;
+	(void)events;
+	/* What the kernel had queued is accepted by now: this timer ran after the socket's event. */
+	if (worker->bound != NULL)
+		evhttp_del_accept_socket(worker->http, worker->bound);
+	worker->bound = NULL;
+	bool done = worker->in_flight == 0 && elapsed >= DRAIN_LEAST_MS;
+	if (done || elapsed >= DRAIN_MOST_MS || evtimer_add(worker->on_drain, &again) != 0)
+		event_base_loopbreak(worker->base);
+}
+
+static void
+on_wake(evutil_socket_t descriptor, short events, void *context)
+{
+	const struct timeval now = {0};
+	struct worker *worker = context;
+	uint64_t count;
+	(void)events;
+	if (read(descriptor, &count, sizeof(count)) < 0)
+		return;
+	answer_done_jobs(worker);
+	if (!atomic_load(&worker->draining) || worker->drain_began_ms != 0)
+		return;
+	worker->drain_began_ms = clock_ms();
+	evtimer_add(worker->on_drain, &now);
+}
+
+static int
+set_up_http(struct worker *worker, int socket)
+{
+	worker->http = evhttp_new(worker->base);
+	if (worker->http == NULL)
+		return -1;
+	evhttp_set_timeout(worker->http, IDLE_SECONDS);
+	evhttp_set_max_headers_size(worker->http, MAX_HEADER_BYTES);
+	evhttp_set_max_body_size(worker->http, MAX_BODY_BYTES);
+	evhttp_set_allowed_methods(worker->http, 0xffff); /* the 405 is ours to answer */
+	evhttp_set_gencb(worker->http, on_request, worker);
+	worker->bound = evhttp_accept_socket_with_handle(worker->http, socket);
+	return worker->bound != NULL ? 0 : -1;
+}
+
+static int
+set_up(struct worker *worker, int socket)
+{
+	worker->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	worker->base = event_base_new();
+	worker->arena = arena_new();
+	worker->digest = digest_new();
+	if (worker->wake < 0 || worker->base == NULL || worker->arena == NULL ||
+		worker->digest == NULL)
+		return -1;
+	worker->on_wake =
+		event_new(worker->base, worker->wake, EV_READ | EV_PERSIST, on_wake, worker);
+	worker->on_drain = evtimer_new(worker->base, on_drain_check, worker);
+	if (worker->on_wake == NULL || worker->on_drain == NULL ||
+		event_add(worker->on_wake, NULL) != 0)
+		return -1;
+	return set_up_http(worker, socket);
+}
+
+struct worker *
+worker_new(struct api *api, int socket, struct error *error)
+{
+	struct worker *worker = calloc(1, sizeof(*worker));
+	if (worker == NULL) {
+		error_set(error, "out of memory");
+		return NULL;
+	}
+	worker->api = api;
+	pthread_mutex_init(&worker->lock, NULL);
+	if (set_up(worker, socket) == 0)
+		return worker;
+	error_set(error, "cannot set up a worker: %s", strerror(errno));
+	worker_free(worker);
+	return NULL;
+}
+
+static void *
+worker_thread(void *context)
+{
+	struct worker *worker = context;
+	event_base_dispatch(worker->base);
+	return NULL;
+}
+
+int
+worker_start(struct worker *worker, struct error *error)
+{
+	int reason = pthread_create(&worker->thread, NULL, worker_thread, worker);
+	if (reason != 0) {
+		error_set(error, "cannot start a worker: %s", strerror(reason));
+		return -1;
+	}
+	worker->started = true;
+	return 0;
+}
+
+void
+worker_drain(struct worker *worker)
+{
+	const uint64_t one = 1;
+	atomic_store(&worker->draining, true);
+	while (write(worker->wake, &one, sizeof(one)) < 0 && errno == EINTR)
+		;
+}
+
+void
+worker_join(struct worker *worker)
+{
+	if (worker->started)
+		pthread_join(worker->thread, NULL);
+	worker->started = false;
+}
+
+void
+worker_free(struct worker *worker)
+{
+	if (worker == NULL)
+		return;
+	while (worker->waiting != NULL)
+		end_waiting(worker, worker->waiting);
+	if (worker->http != NULL)
+		evhttp_free(worker->http);
+	if (worker->on_wake != NULL)
+		event_free(worker->on_wake);
+	if (worker->on_drain != NULL)
+		event_free(worker->on_drain);
+	if (worker->base != NULL)
+		event_base_free(worker->base);
+	if (worker->wake >= 0)
+		close(worker->wake);
+	arena_free(worker->arena);
+	digest_free(worker->digest);
+	pthread_mutex_destroy(&worker->lock);
+	free(worker);
+}

@@ -1,0 +1,22 @@
+/* worker.h -- a thread that answers requests from its own socket. */
+#pragma once
+
+struct api;
+struct error;
+struct worker;
+
+/* Make a worker that accepts from a listening socket; it takes the socket and borrows the rest.
+ * Returns NULL with an error. */
+struct worker *worker_new(struct api *, int socket, struct error *);
+
+/* Start its thread. Returns -1 with an error. */
+int worker_start(struct worker *, struct error *);
+
+/* Ask it to take no new connections, to answer what is under way, and to end. Any thread. */
+void worker_drain(struct worker *);
+
+/* Wait until its thread has ended. */
+void worker_join(struct worker *);
+
+/* After the reload thread has ended too: it may still hold a job of this worker. */
+void worker_free(struct worker *);
