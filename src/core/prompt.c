@@ -301,7 +301,8 @@ read_member(struct reading *reading, const struct value *member)
 	if (field != NULL && (member->kind != VALUE_NULL || field->required))
 		field->read(reading, member);
 	else if (!prompt_is_key(member->key))
-		add_unknown(reading, member, nearest_field(member->key));
+		add_unknown(reading, member,
+			reading->errors->full ? NULL : nearest_field(member->key));
 }
 
 /* Take the id from the path where the prompt gives none. */

@@ -6,10 +6,9 @@
 
 #include "core/arena.h"
 #include "core/buffer.h"
+#include "core/conflict.h"
 #include "core/digest.h"
-#include "core/text.h"
 #include "core/unit.h"
-#include "core/version.h"
 
 /* The snapshot with what only its making and freeing need. */
 struct holder {
@@ -25,58 +24,8 @@ struct making {
 	struct digest *digest;
 	struct entry *entries;
 	size_t n_entries;
-	struct problem *problems;
-	size_t n_problems;
+	struct problems problems;
 };
-
-/* A label that a prompt's file claims. */
-struct claim {
-	const char *label;
-	struct entry *entry;
-};
-
-static int
-compare_texts(const char *a, const char *b)
-{
-	if (a == NULL || b == NULL)
-		return (a != NULL) - (b != NULL);
-	return strcmp(a, b);
-}
-
-/* Of two files that claim the same, the one whose path gives the id goes first, then the shorter
- * path, then the bytewise smaller; in one file, the earlier prompt. */
-static int
-compare_precedence(const struct prompt *a, const struct prompt *b)
-{
-	if (a->path_gives_id != b->path_gives_id)
-		return a->path_gives_id ? -1 : 1;
-	size_t length = strlen(a->unit->path), other = strlen(b->unit->path);
-	if (length != other)
-		return length < other ? -1 : 1;
-	int order = strcmp(a->unit->path, b->unit->path);
-	if (order != 0)
-		return order;
-	return a < b ? -1 : a > b; /* both lie in the unit's array, in the file's order */
-}
-
-static int
-compare_entries(const void *a, const void *b)
-{
-	const struct prompt *x = ((const struct entry *)a)->prompt;
-	const struct prompt *y = ((const struct entry *)b)->prompt;
-	int order = strcmp(x->id, y->id);
-	if (order == 0)
-		order = version_compare(x->version, y->version);
-	return order != 0 ? order : compare_precedence(x, y);
-}
-
-static int
-compare_claims(const void *a, const void *b)
-{
-	const struct claim *x = a, *y = b;
-	int order = strcmp(x->label, y->label);
-	return order != 0 ? order : compare_precedence(x->entry->prompt, y->entry->prompt);
-}
 
 static int
 compare_problems(const void *a, const void *b)
@@ -86,111 +35,6 @@ compare_problems(const void *a, const void *b)
 	if (order != 0)
 		return order;
 	return x->line < y->line ? -1 : x->line > y->line;
-}
-
-static void
-add_problem(struct making *making, const struct prompt *prompt, const char *message)
-{
-	if (message != NULL)
-		making->problems[making->n_problems++] =
-			(struct problem){prompt->unit->path, prompt->line, 1, message};
-}
-
-/* Of the entries that claim one id and version, keep the first. */
-static void
-drop_doubles(struct making *making)
-{
-	struct quote quote;
-	size_t kept = 0;
-	for (size_t i = 0; i < making->n_entries; i++) {
-		const struct prompt *prompt = making->entries[i].prompt;
-		const struct prompt *winner = kept > 0 ? making->entries[kept - 1].prompt : NULL;
-		if (winner == NULL || strcmp(winner->id, prompt->id) != 0 ||
-			version_compare(winner->version, prompt->version) != 0) {
-			making->entries[kept++] = making->entries[i];
-			continue;
-		}
-		add_problem(making, prompt,
-			arena_printf(making->arena,
-				"the prompt %s%s%s is also on line %u of %s, which is served: give "
-				"one "
-				"of them another version, or delete it",
-				text_quote(&quote, prompt->id),
-				prompt->version != NULL ? " version " : "",
-				prompt->version != NULL ? prompt->version : "", winner->line,
-				winner->unit->path));
-	}
-	making->n_entries = kept;
-}
-
-static const struct entry *
-find_version(const struct entry *entries, size_t count, const char *version)
-{
-	for (size_t i = 0; i < count; i++)
-		if (compare_texts(entries[i].prompt->version, version) == 0)
-			return &entries[i];
-	return NULL;
-}
-
-/* Give a label to its first claimant; each later one loses it. */
-static void
-settle_claim(struct making *making, const struct claim *claim, const struct claim *before,
-	const struct entry *entries, size_t count)
-{
-	struct quote quote;
-	const struct prompt *prompt = claim->entry->prompt;
-	const struct entry *version = find_version(entries, count, claim->label);
-	if (version != NULL) {
-		add_problem(making, prompt,
-			arena_printf(making->arena,
-				"the label %s is also a version of this id (in %s) and not in "
-				"force: "
-				"rename the label",
-				text_quote(&quote, claim->label), version->prompt->unit->path));
-	} else if (before != NULL && strcmp(before->label, claim->label) == 0) {
-		const struct prompt *holder = before->entry->prompt;
-		if (holder != prompt)
-			add_problem(making, prompt,
-				arena_printf(making->arena,
-					"the label %s is also on line %u of %s, which holds it: a "
-					"label is "
-					"on one version",
-					text_quote(&quote, claim->label), holder->line,
-					holder->unit->path));
-	} else {
-		const char **labels = (const char **)(uintptr_t)claim->entry->labels;
-		labels[claim->entry->n_labels++] = claim->label;
-	}
-}
-
-/* Settle who holds which label among the versions of one id. */
-static int
-settle_labels(struct making *making, struct entry *entries, size_t count)
-{
-	size_t most = 0, n_claims = 0;
-	for (size_t i = 0; i < count; i++)
-		most += entries[i].prompt->n_labels;
-	struct claim *claims = arena_array(making->arena, most, sizeof(*claims));
-	if (claims == NULL)
-		return -1;
-	for (size_t i = 0; i < count; i++) {
-		const struct prompt *prompt = entries[i].prompt;
-		entries[i].labels =
-			arena_array(making->arena, prompt->n_labels, sizeof(const char *));
-		if (entries[i].labels == NULL)
-			return -1;
-		for (size_t k = 0; k < prompt->n_labels; k++)
-			claims[n_claims++] = (struct claim){prompt->labels[k], &entries[i]};
-	}
-	if (n_claims > 0)
-		qsort(claims, n_claims, sizeof(*claims), compare_claims);
-	for (size_t i = 0, holder = 0; i < n_claims; i++) {
-		if (i == 0 || strcmp(claims[i].label, claims[holder].label) != 0)
-			holder = i;
-		settle_claim(
-			making, &claims[i], holder < i ? &claims[holder] : NULL, entries, count);
-	}
-	return 0;
 }
 
 /* Gather the sorted entries into the versions of each id. */
@@ -206,7 +50,8 @@ make_groups(struct making *making)
 			if (strcmp(making->entries[end].prompt->id,
 				    making->entries[i].prompt->id) != 0)
 				break;
-		if (settle_labels(making, making->entries + i, end - i) != 0)
+		if (conflict_settle_labels(
+			    making->arena, making->entries + i, end - i, &making->problems) != 0)
 			return -1;
 		groups[snapshot->n_groups++] = (struct group){making->entries + i, end - i};
 	}
@@ -295,10 +140,11 @@ gather(struct making *making, const struct source *sources, size_t count)
 	}
 	holder->units = arena_array(making->arena, 2 * count, sizeof(struct unit *));
 	making->entries = arena_array(making->arena, prompts, sizeof(*making->entries));
-	making->problems =
-		arena_array(making->arena, prompts + labels + faults, sizeof(*making->problems));
-	return holder->units == NULL || making->entries == NULL || making->problems == NULL ? -1
-											    : 0;
+	making->problems.items =
+		arena_array(making->arena, prompts + labels + faults, sizeof(struct problem));
+	return holder->units == NULL || making->entries == NULL || making->problems.items == NULL
+		       ? -1
+		       : 0;
 }
 
 static void
@@ -316,7 +162,7 @@ add_source(struct making *making, const struct source *source)
 	for (size_t i = 0; faulty != NULL && i < faulty->n_faults; i++) {
 		const struct fault *fault = &faulty->faults[i];
 		if (!fault->warning)
-			making->problems[making->n_problems++] = (struct problem){
+			making->problems.items[making->problems.count++] = (struct problem){
 				faulty->path, fault->line, fault->column, fault->message};
 	}
 }
@@ -329,17 +175,15 @@ make(struct making *making, const struct source *sources, size_t count)
 		return -1;
 	for (size_t i = 0; i < count; i++)
 		add_source(making, &sources[i]);
-	if (making->n_entries > 0)
-		qsort(making->entries, making->n_entries, sizeof(*making->entries),
-			compare_entries);
-	drop_doubles(making);
+	making->n_entries = conflict_settle_versions(
+		making->arena, making->entries, making->n_entries, &making->problems);
 	if (make_groups(making) != 0 || make_slugs(making) != 0 || make_revision(making) != 0)
 		return -1;
-	if (making->n_problems > 0)
-		qsort(making->problems, making->n_problems, sizeof(*making->problems),
+	if (making->problems.count > 0)
+		qsort(making->problems.items, making->problems.count, sizeof(struct problem),
 			compare_problems);
-	snapshot->problems = making->problems;
-	snapshot->n_problems = making->n_problems;
+	snapshot->problems = making->problems.items;
+	snapshot->n_problems = making->problems.count;
 	return arena_failed(making->arena) ? -1 : 0;
 }
 

@@ -196,6 +196,18 @@ content_digest(
 	return digest_take(loader->digest, out);
 }
 
+/* Take a file's new unit; it is NULL when memory is out. */
+static int
+take_unit(struct scan *scan, const struct tree_file *listed, const struct file *old,
+	struct file file, struct unit *unit)
+{
+	if (unit == NULL)
+		return -1;
+	scan->load->changed = true;
+	file.path = strdup(listed->path);
+	return put_unit(&scan->next, scan->next.count, old, file, unit);
+}
+
 /* Take a file's bytes, unless they are those it had. */
 static int
 take_content(struct scan *scan, const struct tree_file *listed, const struct file *old, bool again)
@@ -211,13 +223,10 @@ take_content(struct scan *scan, const struct tree_file *listed, const struct fil
 		same.again = again;
 		return keep(scan, &same);
 	}
-	struct unit *unit = unit_new(loader->maker, listed->path,
-		loader->buffer.length > 0 ? loader->buffer.data : "", loader->buffer.length);
-	if (unit == NULL)
-		return -1;
-	scan->load->changed = true;
-	file.path = strdup(listed->path);
-	return put_unit(&scan->next, scan->next.count, old, file, unit);
+	return take_unit(scan, listed, old, file,
+		unit_new(loader->maker, listed->path,
+			loader->buffer.length > 0 ? loader->buffer.data : "",
+			loader->buffer.length));
 }
 
 /* Take a file's problem, unless it is the one it had. */
@@ -230,12 +239,7 @@ take_problem(struct scan *scan, const struct tree_file *listed, const struct fil
 	if (known != NULL && known->n_faults == 1 &&
 		strcmp(known->faults[0].message, error->message) == 0)
 		return keep(scan, old);
-	struct unit *unit = unit_new_failed(listed->path, error);
-	if (unit == NULL)
-		return -1;
-	scan->load->changed = true;
-	file.path = strdup(listed->path);
-	return put_unit(&scan->next, scan->next.count, old, file, unit);
+	return take_unit(scan, listed, old, file, unit_new_failed(listed->path, error));
 }
 
 /* What is not complete yet is left for the next scan. */
@@ -275,13 +279,28 @@ is_below(const char *path, const char *directory)
 	return strncmp(path, directory, length) == 0 && path[length] == '/';
 }
 
+static int
+compare_path_to_listed(const void *path, const void *listed)
+{
+	return strcmp(path, ((const struct tree_file *)listed)->path);
+}
+
+static bool
+is_listed(const struct tree_list *list, const char *path)
+{
+	return bsearch(path, list->files, list->count, sizeof(*list->files),
+		       compare_path_to_listed) != NULL;
+}
+
 /* Keep the files of a directory that cannot be read now: what is hidden is not gone. */
 static int
-keep_hidden(struct scan *scan, const char *directory)
+keep_hidden(struct scan *scan, const struct tree_list *list, const char *directory)
 {
 	const struct files *old = &scan->loader->files;
 	for (size_t i = files_position(old, directory); i < old->count; i++) {
-		if (is_below(old->items[i].path, directory) && keep(scan, &old->items[i]) != 0)
+		const struct file *file = &old->items[i];
+		if (is_below(file->path, directory) && !is_listed(list, file->path) &&
+			keep(scan, file) != 0)
 			return -1;
 	}
 	return 0;
@@ -311,7 +330,7 @@ take_files(struct scan *scan, const struct tree_list *list)
 	for (size_t i = 0; i < list->count; i++) {
 		const struct tree_file *listed = &list->files[i];
 		if (take_file(scan, listed) != 0 ||
-			(listed->is_directory && keep_hidden(scan, listed->path) != 0))
+			(listed->is_directory && keep_hidden(scan, list, listed->path) != 0))
 			return -1;
 	}
 	if (scan->next.count > 0)

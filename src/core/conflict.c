@@ -1,0 +1,164 @@
+/* conflict.c -- which of two prompts that claim the same is served. */
+#include "core/conflict.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/arena.h"
+#include "core/snapshot.h"
+#include "core/text.h"
+#include "core/unit.h"
+#include "core/version.h"
+
+/* A label that a prompt's file claims. */
+struct claim {
+	const char *label;
+	struct entry *entry;
+};
+
+static int
+compare_precedence(const struct prompt *a, const struct prompt *b)
+{
+	if (a->path_gives_id != b->path_gives_id)
+		return a->path_gives_id ? -1 : 1;
+	size_t length = strlen(a->unit->path), other = strlen(b->unit->path);
+	if (length != other)
+		return length < other ? -1 : 1;
+	int order = strcmp(a->unit->path, b->unit->path);
+	if (order != 0)
+		return order;
+	return a < b ? -1 : a > b; /* both lie in the unit's array, in the file's order */
+}
+
+static int
+compare_entries(const void *a, const void *b)
+{
+	const struct prompt *x = ((const struct entry *)a)->prompt;
+	const struct prompt *y = ((const struct entry *)b)->prompt;
+	int order = strcmp(x->id, y->id);
+	if (order == 0)
+		order = version_compare(x->version, y->version);
+	return order != 0 ? order : compare_precedence(x, y);
+}
+
+static int
+compare_claims(const void *a, const void *b)
+{
+	const struct claim *x = a, *y = b;
+	int order = strcmp(x->label, y->label);
+	return order != 0 ? order : compare_precedence(x->entry->prompt, y->entry->prompt);
+}
+
+static int
+compare_version_to_entry(const void *version, const void *entry)
+{
+	return version_compare(version, ((const struct entry *)entry)->prompt->version);
+}
+
+static void
+add_problem(struct problems *problems, const struct prompt *prompt, const char *message)
+{
+	if (message != NULL) /* else the arena has failed, which stops the making */
+		problems->items[problems->count++] =
+			(struct problem){prompt->unit->path, prompt->line, 1, message};
+}
+
+static void
+add_double(struct arena *arena, struct problems *problems, const struct prompt *prompt,
+	const struct prompt *winner)
+{
+	struct quote quote;
+	bool versioned = prompt->version != NULL;
+	add_problem(problems, prompt,
+		arena_printf(arena, "the prompt %s%s%s is served from %s:%u: delete one of them%s",
+			text_quote(&quote, prompt->id), versioned ? " version " : "",
+			versioned ? prompt->version : "", winner->unit->path, winner->line,
+			versioned ? "" : ", or give them versions"));
+}
+
+size_t
+conflict_settle_versions(
+	struct arena *arena, struct entry *entries, size_t count, struct problems *problems)
+{
+	size_t kept = 0;
+	if (count > 0)
+		qsort(entries, count, sizeof(*entries), compare_entries);
+	for (size_t i = 0; i < count; i++) {
+		const struct prompt *prompt = entries[i].prompt;
+		const struct prompt *winner = kept > 0 ? entries[kept - 1].prompt : NULL;
+		if (winner != NULL && strcmp(winner->id, prompt->id) == 0 &&
+			version_compare(winner->version, prompt->version) == 0)
+			add_double(arena, problems, prompt, winner);
+		else
+			entries[kept++] = entries[i];
+	}
+	return kept;
+}
+
+/* Give a label to its first claimant; each later one loses it. */
+static void
+settle_claim(struct arena *arena, const struct claim *claim, const struct claim *first,
+	const struct entry *version, struct problems *problems)
+{
+	struct quote quote;
+	const char *label = text_quote(&quote, claim->label);
+	const struct prompt *prompt = claim->entry->prompt, *holder = first->entry->prompt;
+	if (version != NULL) {
+		add_problem(problems, prompt,
+			arena_printf(arena,
+				"the label %s is a version of this id in %s:%u: rename it", label,
+				version->prompt->unit->path, version->prompt->line));
+	} else if (claim == first) {
+		const char **labels = (const char **)(uintptr_t)claim->entry->labels;
+		labels[claim->entry->n_labels++] = claim->label;
+	} else if (holder != prompt) {
+		add_problem(problems, prompt,
+			arena_printf(arena, "the label %s is held by %s:%u: take it away from one",
+				label, holder->unit->path, holder->line));
+	}
+}
+
+/* List what the entries claim, in the order of labels and precedence, and give each entry room for its
+ * labels. Returns how many claims there are, or -1. */
+static long
+gather_claims(struct arena *arena, struct entry *entries, size_t count, struct claim **claims)
+{
+	size_t most = 0, gathered = 0;
+	for (size_t i = 0; i < count; i++)
+		most += entries[i].prompt->n_labels;
+	*claims = arena_array(arena, most, sizeof(**claims));
+	if (*claims == NULL)
+		return -1;
+	for (size_t i = 0; i < count; i++) {
+		const struct prompt *prompt = entries[i].prompt;
+		entries[i].labels = arena_array(arena, prompt->n_labels, sizeof(const char *));
+		if (entries[i].labels == NULL)
+			return -1;
+		for (size_t k = 0; k < prompt->n_labels; k++)
+			(*claims)[gathered++] = (struct claim){prompt->labels[k], &entries[i]};
+	}
+	if (gathered > 0)
+		qsort(*claims, gathered, sizeof(**claims), compare_claims);
+	return (long)gathered;
+}
+
+int
+conflict_settle_labels(
+	struct arena *arena, struct entry *entries, size_t count, struct problems *problems)
+{
+	struct claim *claims;
+	long n_claims = gather_claims(arena, entries, count, &claims);
+	if (n_claims < 0)
+		return -1;
+	const struct claim *first = claims;
+	for (const struct claim *claim = claims; claim < claims + n_claims; claim++) {
+		if (strcmp(claim->label, first->label) != 0)
+			first = claim;
+		settle_claim(arena, claim, first,
+			bsearch(claim->label, entries, count, sizeof(*entries),
+				compare_version_to_entry),
+			problems);
+	}
+	return 0;
+}
