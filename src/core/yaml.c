@@ -403,6 +403,10 @@ read_stream(struct reader *reader)
 int
 yaml_parse(struct document *document, const char *data, size_t length)
 {
+	if (length >= 3 && memcmp(data, "\xef\xbb\xbf", 3) == 0) {
+		data += 3; /* a byte order mark may stand at the start, and takes up no column */
+		length -= 3;
+	}
 	struct reader reader = {.document = document, .data = data, .length = length};
 	if (document_check_text(document, data, length) != 0)
 		return -1;

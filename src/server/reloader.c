@@ -31,6 +31,7 @@ enum {
 	MAX_LATENCY_MS = 2000, /* but never later than this after the first event */
 	POLL_MS = 60 * 1000, /* look in any case, events or none */
 	BLIND_POLL_MS = 2000, /* the same where events cannot be had */
+	SETTLE_MS = 300, /* look again at a file that was being written, if no event comes */
 	REAP_MS = 100, /* try again to free snapshots that were in use */
 };
 
@@ -257,7 +258,7 @@ due_ms(const struct reloader *reloader)
 	bool blind = watcher_is_blind(reloader->watcher) || reloader->root_lost;
 	int64_t due = reloader->scanned_ms + (blind ? BLIND_POLL_MS : POLL_MS);
 	if (reloader->unsettled)
-		due = earlier(due, reloader->scanned_ms + QUIET_MS);
+		due = earlier(due, reloader->scanned_ms + SETTLE_MS);
 	if (reloader->first_event_ms > 0)
 		due = earlier(due, earlier(reloader->last_event_ms + QUIET_MS,
 					   reloader->first_event_ms + MAX_LATENCY_MS));
