@@ -41,20 +41,16 @@ block_signals(void)
 	return set;
 }
 
-static int
-check_address(const struct server *server, const struct options *options, struct error *error)
+/* Why other machines must not be able to connect, or NULL where they may. */
+static const char *
+loopback_only(const struct options *options)
 {
-	if (server->listeners.is_loopback || (options->allow_anonymous && !options->dev))
-		return 0;
 	if (options->dev)
-		error_set(error, "--dev is for trying out and listens on loopback only, not on %s",
-			options->listen);
-	else
-		error_set(error,
-			"without tokens anyone who can connect to %s may read every prompt: listen "
-			"on 127.0.0.1, or give --allow-anonymous",
-			options->listen);
-	return -1;
+		return "--dev is for trying out, on loopback only";
+	if (!options->allow_anonymous)
+		return "anyone who can connect may read every prompt: listen on 127.0.0.1, or give "
+		       "--allow-anonymous";
+	return NULL;
 }
 
 static int
@@ -83,8 +79,8 @@ static int
 start(struct server *server, const struct options *options, struct error *error)
 {
 	server->rules.allowed_params = options->allowed_params.items;
-	if (listen_open(&server->listeners, options->listen, options->workers, error) != 0 ||
-		check_address(server, options, error) != 0)
+	if (listen_open(&server->listeners, options->listen, options->workers,
+		    loopback_only(options), error) != 0)
 		return -1;
 	server->store = store_new();
 	server->reloader = server->store == NULL ? NULL
@@ -133,6 +129,9 @@ serve_until_told(struct server *server, const sigset_t *signals)
 			reloader_request(server->reloader);
 	}
 	log_write(LOG_LEVEL_INFO, "stopping", LOG_END);
+	signal(SIGTERM, SIG_DFL); /* a second one ends the process at once */
+	signal(SIGINT, SIG_DFL);
+	pthread_sigmask(SIG_UNBLOCK, signals, NULL);
 }
 
 static int

@@ -1,7 +1,6 @@
 /* buffer.c -- text that grows at its end. */
 #include "core/buffer.h"
 
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,13 +68,11 @@ buffer_putc(struct buffer *buffer, char character)
 }
 
 void
-buffer_printf(struct buffer *buffer, const char *format, ...)
+buffer_vprintf(struct buffer *buffer, const char *format, va_list args)
 {
-	va_list args, again;
-	va_start(args, format);
+	va_list again;
 	va_copy(again, args);
 	int length = vsnprintf(NULL, 0, format, args);
-	va_end(args);
 	if (length < 0)
 		buffer->failed = true;
 	else if (reserve(buffer, (size_t)length)) {
@@ -83,4 +80,13 @@ buffer_printf(struct buffer *buffer, const char *format, ...)
 		buffer->length += (size_t)length;
 	}
 	va_end(again);
+}
+
+void
+buffer_printf(struct buffer *buffer, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	buffer_vprintf(buffer, format, args);
+	va_end(args);
 }

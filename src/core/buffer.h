@@ -1,6 +1,7 @@
 /* buffer.h -- text that grows at its end. */
 #pragma once
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -21,3 +22,5 @@ void buffer_put(struct buffer *, const void *data, size_t length);
 void buffer_puts(struct buffer *, const char *text);
 void buffer_putc(struct buffer *, char character);
 __attribute__((format(printf, 2, 3))) void buffer_printf(struct buffer *, const char *format, ...);
+__attribute__((format(printf, 2, 0))) void buffer_vprintf(
+	struct buffer *, const char *format, va_list);

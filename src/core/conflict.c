@@ -18,8 +18,11 @@ struct claim {
 };
 
 static int
-compare_precedence(const struct prompt *a, const struct prompt *b)
+compare_precedence(const struct entry *x, const struct entry *y)
 {
+	const struct prompt *a = x->prompt, *b = y->prompt;
+	if (x->leaving != y->leaving)
+		return x->leaving ? 1 : -1;
 	if (a->path_gives_id != b->path_gives_id)
 		return a->path_gives_id ? -1 : 1;
 	size_t length = strlen(a->unit->path), other = strlen(b->unit->path);
@@ -34,11 +37,10 @@ compare_precedence(const struct prompt *a, const struct prompt *b)
 static int
 compare_entries(const void *a, const void *b)
 {
-	const struct prompt *x = ((const struct entry *)a)->prompt;
-	const struct prompt *y = ((const struct entry *)b)->prompt;
-	int order = strcmp(x->id, y->id);
+	const struct entry *x = a, *y = b;
+	int order = strcmp(x->prompt->id, y->prompt->id);
 	if (order == 0)
-		order = version_compare(x->version, y->version);
+		order = version_compare(x->prompt->version, y->prompt->version);
 	return order != 0 ? order : compare_precedence(x, y);
 }
 
@@ -47,7 +49,7 @@ compare_claims(const void *a, const void *b)
 {
 	const struct claim *x = a, *y = b;
 	int order = strcmp(x->label, y->label);
-	return order != 0 ? order : compare_precedence(x->entry->prompt, y->entry->prompt);
+	return order != 0 ? order : compare_precedence(x->entry, y->entry);
 }
 
 static int
@@ -57,20 +59,23 @@ compare_version_to_entry(const void *version, const void *entry)
 }
 
 static void
-add_problem(struct problems *problems, const struct prompt *prompt, const char *message)
+add_problem(struct problems *problems, const struct entry *loser, const char *message)
 {
-	if (message != NULL) /* else the arena has failed, which stops the making */
+	const struct prompt *prompt = loser->prompt;
+	if (message != NULL &&
+		!loser->leaving) /* NULL: the arena has failed, which ends the making */
 		problems->items[problems->count++] =
-			(struct problem){prompt->unit->path, prompt->line, 1, message};
+			(struct problem){prompt->unit->path, prompt->line, prompt->column, message};
 }
 
 static void
-add_double(struct arena *arena, struct problems *problems, const struct prompt *prompt,
+add_double(struct arena *arena, struct problems *problems, const struct entry *loser,
 	const struct prompt *winner)
 {
 	struct quote quote;
+	const struct prompt *prompt = loser->prompt;
 	bool versioned = prompt->version != NULL;
-	add_problem(problems, prompt,
+	add_problem(problems, loser,
 		arena_printf(arena, "the prompt %s%s%s is served from %s:%u: delete one of them%s",
 			text_quote(&quote, prompt->id), versioned ? " version " : "",
 			versioned ? prompt->version : "", winner->unit->path, winner->line,
@@ -89,7 +94,7 @@ conflict_settle_versions(
 		const struct prompt *winner = kept > 0 ? entries[kept - 1].prompt : NULL;
 		if (winner != NULL && strcmp(winner->id, prompt->id) == 0 &&
 			version_compare(winner->version, prompt->version) == 0)
-			add_double(arena, problems, prompt, winner);
+			add_double(arena, problems, &entries[i], winner);
 		else
 			entries[kept++] = entries[i];
 	}
@@ -105,7 +110,7 @@ settle_claim(struct arena *arena, const struct claim *claim, const struct claim 
 	const char *label = text_quote(&quote, claim->label);
 	const struct prompt *prompt = claim->entry->prompt, *holder = first->entry->prompt;
 	if (version != NULL) {
-		add_problem(problems, prompt,
+		add_problem(problems, claim->entry,
 			arena_printf(arena,
 				"the label %s is a version of this id in %s:%u: rename it", label,
 				version->prompt->unit->path, version->prompt->line));
@@ -113,7 +118,7 @@ settle_claim(struct arena *arena, const struct claim *claim, const struct claim 
 		const char **labels = (const char **)(uintptr_t)claim->entry->labels;
 		labels[claim->entry->n_labels++] = claim->label;
 	} else if (holder != prompt) {
-		add_problem(problems, prompt,
+		add_problem(problems, claim->entry,
 			arena_printf(arena, "the label %s is held by %s:%u: take it away from one",
 				label, holder->unit->path, holder->line));
 	}

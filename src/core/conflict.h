@@ -14,7 +14,8 @@ struct problems {
 };
 
 /* Of two files the one whose path gives the id goes first, then the shorter path, then the bytewise
- * smaller; in one file, the earlier prompt. What loses becomes a problem, whose text is in the arena. */
+ * smaller; in one file, the earlier prompt. What loses becomes a problem, whose text is in the arena. A
+ * file that is leaving goes last and loses without a word. */
 
 /* Sort entries by id and version and keep the first of each. Returns how many are kept. */
 size_t conflict_settle_versions(struct arena *, struct entry *, size_t count, struct problems *);

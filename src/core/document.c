@@ -75,6 +75,7 @@ document_value(struct document *document, enum value_kind kind, const char *text
 		.source = text,
 		.line = line,
 		.column = column,
+		.levels = kind == VALUE_LIST || kind == VALUE_MAP,
 		.nodes = 1,
 		.bytes = bytes};
 	return value;
@@ -96,6 +97,16 @@ document_alias(
 	value->merge = false;
 	value->next = NULL;
 	return value;
+}
+
+int
+document_set_key(struct document *document, struct value *value, const char *key, unsigned line,
+	unsigned column)
+{
+	value->key = key;
+	value->key_line = line;
+	value->key_column = column;
+	return charge(document, 0, strlen(key), line, column);
 }
 
 void
@@ -120,9 +131,9 @@ document_append(struct value *parent, struct value *child)
 	parent->last = child;
 	parent->count++;
 	parent->nodes += child->nodes;
-	parent->bytes += child->bytes;
-	if (parent->height <= child->height)
-		parent->height = child->height + 1;
+	parent->bytes += child->bytes + (child->key != NULL ? strlen(child->key) : 0);
+	if (parent->levels <= child->levels)
+		parent->levels = child->levels + 1;
 }
 
 /* A member with its place in the order of precedence: own ones first, then merged ones. */
@@ -168,16 +179,20 @@ drop_repeated(struct document *document, struct member *sorted, size_t count)
 	}
 }
 
-/* Copy the members of one merged map, so that they can stand in another. */
+/* Copy the members of a map that a merge key brings, so that they can stand in another. */
 static int
-gather_merged(
-	struct document *document, const struct value *map, struct member *members, size_t *count)
+gather_merged(struct document *document, const struct value *merge, const struct value *map,
+	struct member *members, size_t *count)
 {
 	for (const struct value *from = map->first; from != NULL; from = from->next) {
-		struct value *copy = document_alias(document, from, from->line, from->column);
-		if (copy == NULL)
+		struct value *copy = document_alias(document, from, merge->line, merge->column);
+		if (copy == NULL || document_set_key(document, copy, from->key, merge->line,
+					    merge->column) != 0)
 			return -1;
-		copy->key = from->key;
+		copy->line = from->line;
+		copy->column = from->column;
+		copy->key_line = from->key_line;
+		copy->key_column = from->key_column;
 		members[*count] = (struct member){copy, *count, true};
 		++*count;
 	}
@@ -233,7 +248,7 @@ gather_merge(
 		return 0;
 	for (const struct value *map = first_merged(merge); map != NULL;
 		map = next_merged(merge, map))
-		if (gather_merged(document, map, members, count) != 0)
+		if (gather_merged(document, merge, map, members, count) != 0)
 			return -1;
 	return 0;
 }
@@ -272,7 +287,8 @@ static void
 relink(struct value *map, const struct member *members, size_t count)
 {
 	map->first = map->last = NULL;
-	map->count = map->height = 0;
+	map->count = 0;
+	map->levels = 1;
 	map->nodes = 1;
 	map->bytes = 0;
 	for (size_t i = 0; i < count; i++)
@@ -309,6 +325,27 @@ document_find(const struct value *map, const char *key)
 		if (strcmp(member->key, key) == 0)
 			return member;
 	return NULL;
+}
+
+static int
+compare_keys(const void *a, const void *b)
+{
+	const struct value *const *x = a, *const *y = b;
+	return strcmp((*x)->key, (*y)->key);
+}
+
+const struct value **
+document_sort(struct arena *arena, const struct value *map)
+{
+	const struct value **members =
+		arena_array(arena, map->count + 1, sizeof(const struct value *));
+	size_t count = 0;
+	if (members == NULL)
+		return NULL;
+	for (const struct value *member = map->first; member != NULL; member = member->next)
+		members[count++] = member;
+	qsort(members, count, sizeof(const struct value *), compare_keys);
+	return members;
 }
 
 const char *

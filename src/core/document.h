@@ -17,7 +17,7 @@ struct value {
 	bool truth; /* a bool's value */
 	bool open; /* still being read: an alias to it would never end */
 	bool merge; /* a map member whose key is YAML's << */
-	unsigned height; /* levels below: 0 for a scalar and an empty list or map */
+	unsigned levels; /* of lists and maps from here on down: 0 for a scalar */
 	unsigned line, column; /* from 1; column in characters */
 	size_t nodes, bytes; /* this and all below, shared ones counted each time */
 
@@ -59,6 +59,11 @@ struct value *document_value(
 struct value *document_alias(
 	struct document *, const struct value *, unsigned line, unsigned column);
 
+/* Give a value the key that it will stand under in a map; the key is borrowed. Returns -1 with an error
+ * when the file expands to more than the budget. */
+int document_set_key(
+	struct document *, struct value *, const char *key, unsigned line, unsigned column);
+
 /* Put a whole document behind the others. */
 void document_add(struct document *, struct value *root);
 
@@ -71,6 +76,10 @@ int document_close(struct document *, struct value *);
 
 /* The member with a key, or NULL. */
 const struct value *document_find(const struct value *map, const char *key);
+
+/* A map's members in the bytewise order of their keys, in an array of its own; NULL when memory is
+ * out. */
+const struct value **document_sort(struct arena *, const struct value *map);
 
 /* "a string", "a list", … for messages. */
 const char *document_kind_name(enum value_kind);

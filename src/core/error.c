@@ -26,16 +26,20 @@ error_set(struct error *error, const char *format, ...)
 	va_end(args);
 }
 
+bool
+errors_keep(const struct errors *errors, enum error_kind kind)
+{
+	return (kind == ERROR_WARNING ? errors->warnings : errors->count) < MAX_ERRORS;
+}
+
 struct error *
 errors_add(struct errors *errors, enum error_kind kind, unsigned line, unsigned column,
 	const char *format, ...)
 {
-	if (kind != ERROR_WARNING)
-		errors->count++;
-	if (errors->count > MAX_ERRORS || errors->full) {
-		errors->full = true;
+	bool keep = errors_keep(errors, kind);
+	++*(kind == ERROR_WARNING ? &errors->warnings : &errors->count);
+	if (!keep)
 		return NULL;
-	}
 	struct error *error = arena_alloc(errors->arena, sizeof(*error));
 	if (error == NULL)
 		return NULL;

@@ -29,14 +29,16 @@ struct error {
 struct errors {
 	struct arena *arena;
 	struct error *first, *last;
-	size_t count; /* without warnings */
-	bool full; /* there were more than are kept */
+	size_t count, warnings;
 };
 
 /* Fill an error that is about no place in a file. */
 __attribute__((format(printf, 2, 3))) void error_set(struct error *, const char *format, ...);
 
-/* Add an error. Beyond 50 a file's further ones are dropped: fixing 50 comes first. Returns it, or
- * NULL where it was not kept. */
+/* Whether one more of a kind would be kept: a file's first 50 errors and 50 warnings are, the others are
+ * only counted. Fixing these comes first. */
+bool errors_keep(const struct errors *, enum error_kind);
+
+/* Add an error. Returns it, or NULL where it was not kept. */
 __attribute__((format(printf, 5, 6))) struct error *errors_add(
 	struct errors *, enum error_kind, unsigned line, unsigned column, const char *format, ...);

@@ -84,18 +84,6 @@ add_mark(struct scanner *scanner, size_t start)
 	buffer_put(&scanner->marks, &mark, sizeof(mark));
 }
 
-static int
-hex_digit(int character)
-{
-	if (character >= '0' && character <= '9')
-		return character - '0';
-	if (character >= 'a' && character <= 'f')
-		return character - 'a' + 10;
-	if (character >= 'A' && character <= 'F')
-		return character - 'A' + 10;
-	return -1;
-}
-
 /* The code unit of the four digits behind \u at an offset, or -1. */
 static int
 unicode_escape(const struct scanner *scanner, size_t at)
@@ -104,7 +92,7 @@ unicode_escape(const struct scanner *scanner, size_t at)
 	if (scanner->length - at < 6 || scanner->data[at] != '\\' || scanner->data[at + 1] != 'u')
 		return -1;
 	for (size_t i = 2; i < 6; i++) {
-		int digit = hex_digit((unsigned char)scanner->data[at + i]);
+		int digit = text_hex_digit((unsigned char)scanner->data[at + i]);
 		if (digit < 0)
 			return -1;
 		unit = unit * 16 + digit;
@@ -353,10 +341,10 @@ walk_value(struct walk *walk, const cJSON *item)
 		return NULL;
 	value->truth = (item->type & 0xff) == cJSON_True;
 	if (key != NULL) {
-		value->key = arena_copy(walk->document->arena, item->string, strlen(item->string));
-		value->key_line = key->line;
-		value->key_column = key->column;
-		if (value->key == NULL)
+		const char *copy =
+			arena_copy(walk->document->arena, item->string, strlen(item->string));
+		if (copy == NULL ||
+			document_set_key(walk->document, value, copy, key->line, key->column) != 0)
 			return NULL;
 	}
 	for (const cJSON *child = item->child; child != NULL; child = child->next) {

@@ -19,26 +19,16 @@ is_segment(const char *segment, size_t length)
 	if (length == 0 || strchr(".#_", segment[0]) != NULL || segment[length - 1] == '~')
 		return false;
 	for (size_t i = 0; i < length; i++)
-		if ((unsigned char)segment[i] < 0x20 || segment[i] == 0x7f || segment[i] == '@')
+		if (segment[i] == '@' || text_control(segment + i, length - i) != 0)
 			return false;
 	return true;
-}
-
-/* U+0080 to U+009F are control characters too. */
-static bool
-has_c1_controls(const char *text)
-{
-	for (const char *at = strchr(text, 0xc2); at != NULL; at = strchr(at + 1, 0xc2))
-		if ((unsigned char)at[1] < 0xa0)
-			return true;
-	return false;
 }
 
 bool
 name_is_id(const char *id)
 {
 	size_t length = strlen(id);
-	if (length > MAX_BYTES || text_utf8_span(id, length) != length || has_c1_controls(id))
+	if (length > MAX_BYTES || text_utf8_span(id, length) != length)
 		return false;
 	for (;;) {
 		size_t segment = strcspn(id, "/");
@@ -64,7 +54,7 @@ name_is_version(const char *text)
 }
 
 bool
-name_is_token(const char *text)
+name_is_word(const char *text)
 {
 	return fits(text, DIGITS LOWER, DIGITS LOWER "_.-");
 }
@@ -72,7 +62,7 @@ name_is_token(const char *text)
 bool
 name_is_label(const char *text)
 {
-	return name_is_token(text) && text[strspn(text, DIGITS)] != '\0';
+	return name_is_word(text) && text[strspn(text, DIGITS)] != '\0';
 }
 
 bool
@@ -81,23 +71,17 @@ name_is_ignored(const char *name)
 	return *name == '\0' || strchr(".#_", *name) != NULL || name[strlen(name) - 1] == '~';
 }
 
-static bool
-ends_in(const char *name, const char *ending)
-{
-	size_t length = strlen(name), tail = strlen(ending);
-	return length > tail && strcmp(name + length - tail, ending) == 0;
-}
-
 bool
 name_is_json_file(const char *name)
 {
-	return ends_in(name, ".json");
+	return text_ends_in(name, strlen(name), ".json");
 }
 
 bool
 name_is_prompt_file(const char *name)
 {
-	return ends_in(name, ".yaml") || ends_in(name, ".yml") || name_is_json_file(name);
+	return text_ends_in(name, strlen(name), ".yaml") ||
+	       text_ends_in(name, strlen(name), ".yml") || name_is_json_file(name);
 }
 
 /* Replace each "__" by "/", in place. */
@@ -148,7 +132,7 @@ name_from_path(struct arena *arena, const char *path, struct path_names *names)
 	char *project = arena_copy(arena, id, first);
 	if (project == NULL)
 		return -1;
-	names->project = name_is_token(project) ? project : NULL;
+	names->project = name_is_word(project) ? project : NULL;
 	names->project_unfit = names->project == NULL;
 	return 0;
 }

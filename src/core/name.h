@@ -12,9 +12,10 @@ bool name_is_id(const char *);
 /* [0-9A-Za-z][0-9A-Za-z.-]*, up to 200 bytes */
 bool name_is_version(const char *);
 
-/* [a-z0-9][a-z0-9_.-]*, up to 200 bytes; a label is not all digits. */
+/* [a-z0-9][a-z0-9_.-]*, up to 200 bytes; a label is not all digits. Projects and
+ * slugs are words. */
 bool name_is_label(const char *);
-bool name_is_token(const char *);
+bool name_is_word(const char *);
 
 /* Whether a directory's entry of that name is passed over: editors' and tools' own files. */
 bool name_is_ignored(const char *);

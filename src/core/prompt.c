@@ -35,7 +35,7 @@ read_name(struct reading *reading, const struct value *value, const char *what,
 	return NULL;
 }
 
-#define TOKEN_GRAMMAR "lower-case letters, digits, _, . and -, starting with a letter or digit"
+#define WORD_GRAMMAR "lower-case letters, digits, _, . and -, starting with a letter or digit"
 
 static void
 read_id(struct reading *reading, const struct value *value)
@@ -65,13 +65,13 @@ static void
 read_project(struct reading *reading, const struct value *value)
 {
 	reading->draft->project =
-		read_name(reading, value, "project_name", name_is_token, TOKEN_GRAMMAR);
+		read_name(reading, value, "project_name", name_is_word, WORD_GRAMMAR);
 }
 
 static void
 read_slug(struct reading *reading, const struct value *value)
 {
-	reading->draft->slug = read_name(reading, value, "slug", name_is_token, TOKEN_GRAMMAR);
+	reading->draft->slug = read_name(reading, value, "slug", name_is_word, WORD_GRAMMAR);
 }
 
 static void
@@ -100,8 +100,8 @@ read_labels(struct reading *reading, const struct value *value)
 	draft->labels = arena_array(reading->errors->arena, value->count, sizeof(*draft->labels));
 	for (const struct value *item = value->first; item != NULL && draft->labels != NULL;
 		item = item->next) {
-		const char *label = read_name(reading, item, "label", name_is_label,
-			TOKEN_GRAMMAR ", and not all digits");
+		const char *label = read_name(
+			reading, item, "label", name_is_label, WORD_GRAMMAR ", and not all digits");
 		if (label != NULL)
 			draft->labels[draft->n_labels++] = label;
 	}
@@ -142,22 +142,27 @@ read_metadata(struct reading *reading, const struct value *value)
 		reading->draft->metadata = value;
 }
 
-/* Add an error about a key that is none of those expected, with the nearest of them. */
-static void
-add_unknown(struct reading *reading, const struct value *member, const char *near)
+/* A request's unknown keys are left out, a file's are errors. */
+static enum error_kind
+kind_of_unknown(const struct reading *reading)
 {
-	enum error_kind kind = reading->rules->request ? ERROR_WARNING : ERROR_VALUE;
-	struct quote quote, meant;
-	struct error *error =
-		near != NULL
-			? errors_add(reading->errors, kind, member->key_line, member->key_column,
-				  "unknown key %s, did you mean %s?",
-				  text_quote(&quote, member->key), text_quote(&meant, near))
-			: errors_add(reading->errors, kind, member->key_line, member->key_column,
-				  "unknown key %s: keys of your own go under metadata or start "
-				  "with x-",
-				  text_quote(&quote, member->key));
-	expect_about(member, error);
+	return reading->rules->request ? ERROR_WARNING : ERROR_VALUE;
+}
+
+/* Add an error about a key that is none of those expected, with the one that was meant or what may
+ * stand there. */
+static void
+add_unknown(struct reading *reading, const struct value *member, const char *meant,
+	const char *expected)
+{
+	enum error_kind kind = kind_of_unknown(reading);
+	struct quote quote, other;
+	text_quote(&quote, member->key);
+	expect_about(member, errors_add(reading->errors, kind, member->key_line, member->key_column,
+				     "unknown key %s%s%s%s", quote.text,
+				     meant != NULL ? ", did you mean " : ": ",
+				     meant != NULL ? text_quote(&other, meant) : expected,
+				     meant != NULL ? "?" : ""));
 }
 
 static void
@@ -169,7 +174,31 @@ read_default(struct reading *reading, const struct value *value)
 			document_kind_name(value->kind));
 }
 
-/* Check what a prompt declares of one variable; rendering reads it from the document. */
+/* The keys of a variable's declaration; rendering reads them from the document. */
+static const char *const variable_keys[] = {"description", "required", "default"};
+
+enum { N_VARIABLE_KEYS = sizeof(variable_keys) / sizeof(variable_keys[0]) };
+
+bool
+prompt_is_variable_key(const char *key)
+{
+	for (size_t i = 0; i < N_VARIABLE_KEYS; i++)
+		if (strcmp(key, variable_keys[i]) == 0)
+			return true;
+	return false;
+}
+
+static void
+add_unknown_of_variable(struct reading *reading, const struct value *item)
+{
+	const char *meant = NULL;
+	bool keep = errors_keep(reading->errors, kind_of_unknown(reading));
+	for (size_t i = 0; i < N_VARIABLE_KEYS && keep; i++)
+		if (text_is_near(item->key, variable_keys[i]))
+			meant = variable_keys[i];
+	add_unknown(reading, item, meant, "a variable has description, required and default");
+}
+
 static void
 read_variable(struct reading *reading, const struct value *value)
 {
@@ -183,18 +212,13 @@ read_variable(struct reading *reading, const struct value *value)
 		!expect_kind(reading->errors, value, VALUE_MAP, "a variable"))
 		return;
 	for (const struct value *item = value->first; item != NULL; item = item->next) {
-		if (strcmp(item->key, "description") == 0)
-			expect_string(reading->errors, item, "description");
-		else if (strcmp(item->key, "required") == 0)
-			expect_kind(reading->errors, item, VALUE_BOOL, "required");
+		if (!prompt_is_variable_key(item->key))
+			add_unknown_of_variable(reading, item);
 		else if (strcmp(item->key, "default") == 0)
 			read_default(reading, item);
-		else
-			add_unknown(reading, item,
-				text_is_near(item->key, "description") ? "description"
-				: text_is_near(item->key, "required")  ? "required"
-				: text_is_near(item->key, "default")   ? "default"
-								       : NULL);
+		else if (item->kind != VALUE_NULL)
+			expect_kind(reading->errors, item,
+				*item->key == 'd' ? VALUE_STRING : VALUE_BOOL, item->key);
 	}
 }
 
@@ -302,7 +326,18 @@ read_member(struct reading *reading, const struct value *member)
 		field->read(reading, member);
 	else if (!prompt_is_key(member->key))
 		add_unknown(reading, member,
-			reading->errors->full ? NULL : nearest_field(member->key));
+			errors_keep(reading->errors, kind_of_unknown(reading))
+				? nearest_field(member->key)
+				: NULL,
+			"keys of your own go under metadata or start with x-");
+}
+
+/* A member with a value; null means the same as leaving it out. */
+static const struct value *
+find_given(const struct value *map, const char *key)
+{
+	const struct value *member = document_find(map, key);
+	return member != NULL && member->kind != VALUE_NULL ? member : NULL;
 }
 
 /* Take the id from the path where the prompt gives none. */
@@ -310,14 +345,32 @@ static void
 finish_id(struct reading *reading, const struct value *map)
 {
 	struct draft *draft = reading->draft;
-	const struct value *given = document_find(map, "prompt_id");
-	bool absent = given == NULL || given->kind == VALUE_NULL;
-	if (absent)
-		draft->id = reading->rules->request ? NULL : reading->names->id;
-	if (absent && draft->id == NULL)
+	const char *path_id = reading->names->id;
+	if (find_given(map, "prompt_id") == NULL && reading->rules->request)
 		expect_missing(reading->errors, map, "prompt_id");
-	draft->path_gives_id = draft->id != NULL && reading->names->id != NULL &&
-			       strcmp(draft->id, reading->names->id) == 0;
+	else if (find_given(map, "prompt_id") == NULL && path_id == NULL)
+		EXPECT_ERROR(reading->errors, ERROR_MISSING, map,
+			"prompt_id is missing: the file's path does not give one");
+	else if (find_given(map, "prompt_id") == NULL)
+		draft->id = path_id;
+	draft->path_gives_id =
+		draft->id != NULL && path_id != NULL && strcmp(draft->id, path_id) == 0;
+}
+
+/* A label that is the version too could mean either in a request. */
+static void
+check_labels(struct reading *reading, const struct value *map)
+{
+	struct quote quote;
+	const struct value *labels = find_given(map, "labels");
+	const char *version = reading->draft->version;
+	if (version == NULL || labels == NULL)
+		return;
+	for (const struct value *item = labels->first; item != NULL; item = item->next)
+		if (item->kind == VALUE_STRING && strcmp(item->text, version) == 0)
+			EXPECT_ERROR(reading->errors, ERROR_VALUE, item,
+				"the label %s is also the version: a request could mean either",
+				text_quote(&quote, version));
 }
 
 /* Take the version from the file's name; the two must agree where both are given. */
@@ -333,11 +386,7 @@ finish_version(struct reading *reading, const struct value *map)
 			text_quote(&quote, draft->version), text_quote(&other, named));
 	else if (draft->version == NULL)
 		draft->version = named;
-	for (size_t i = 0; i < draft->n_labels && draft->version != NULL; i++)
-		if (strcmp(draft->labels[i], draft->version) == 0)
-			EXPECT_ERROR(reading->errors, ERROR_VALUE, document_find(map, "labels"),
-				"the label %s is also the version: a request could mean either",
-				text_quote(&quote, draft->version));
+	check_labels(reading, map);
 }
 
 /* Take the project from the first directory and the slug from the id's last segment. */
@@ -346,22 +395,22 @@ finish_project_and_slug(struct reading *reading, const struct value *map)
 {
 	struct draft *draft = reading->draft;
 	struct quote quote;
-	if (document_find(map, "project_name") == NULL) {
+	if (find_given(map, "project_name") == NULL) {
 		draft->project = reading->names->project;
 		if (reading->names->project_unfit)
 			EXPECT_ERROR(reading->errors, ERROR_WARNING, map,
 				"no project: the first directory's name is not made "
-				"of " TOKEN_GRAMMAR);
+				"of " WORD_GRAMMAR);
 	}
-	if (document_find(map, "slug") != NULL || draft->id == NULL)
+	if (find_given(map, "slug") != NULL || draft->id == NULL)
 		return;
 	const char *slash = strrchr(draft->id, '/');
 	const char *last = slash != NULL ? slash + 1 : draft->id;
-	if (name_is_token(last))
+	if (name_is_word(last))
 		draft->slug = last;
 	else
 		EXPECT_ERROR(reading->errors, ERROR_WARNING, map,
-			"no slug: %s is not made of " TOKEN_GRAMMAR, text_quote(&quote, last));
+			"no slug: %s is not made of " WORD_GRAMMAR, text_quote(&quote, last));
 }
 
 int
@@ -370,9 +419,14 @@ prompt_parse(const struct value *value, const struct path_names *names,
 {
 	struct reading reading = {names, rules, errors, draft};
 	size_t before = errors->count;
-	*draft = (struct draft){.line = value->line};
+	*draft = (struct draft){.line = value->line, .column = value->column};
 	if (!expect_kind(errors, value, VALUE_MAP, "a prompt"))
 		return -1;
+	if (document_find(value, "role") != NULL && document_find(value, "content") != NULL) {
+		EXPECT_ERROR(errors, ERROR_VALUE, value,
+			"this is a message, not a prompt: put the messages under prompt_template");
+		return -1;
+	}
 	for (const struct value *member = value->first; member != NULL; member = member->next)
 		read_member(&reading, member);
 	for (size_t i = 0; i < N_FIELDS; i++)

@@ -18,7 +18,7 @@ struct prompt_rules {
 
 /* A prompt as its file gives it. Borrowed: lives as long as the document's arena. */
 struct draft {
-	unsigned line;
+	unsigned line, column;
 	bool path_gives_id;
 	const char *id;
 	const char *version, *project, *slug, *description, *model; /* NULL where absent */
@@ -35,3 +35,6 @@ int prompt_parse(const struct value *, const struct path_names *, const struct p
 
 /* Whether a prompt may have a key, be it one that is ignored. */
 bool prompt_is_key(const char *);
+
+/* Whether a variable's declaration may have a key. */
+bool prompt_is_variable_key(const char *);

@@ -29,13 +29,6 @@ struct rendering {
 };
 
 static int
-compare_keys(const void *a, const void *b)
-{
-	const struct value *const *x = a, *const *y = b;
-	return strcmp((*x)->key, (*y)->key);
-}
-
-static int
 compare_name_to_key(const void *name, const void *member)
 {
 	const struct value *const *value = member;
@@ -48,13 +41,8 @@ sort_declared(struct rendering *rendering)
 	const struct value *variables = rendering->draft->variables;
 	if (variables == NULL)
 		return;
-	rendering->declared =
-		arena_array(rendering->arena, variables->count + 1, sizeof(struct value *));
-	if (rendering->declared == NULL)
-		return;
-	for (const struct value *member = variables->first; member != NULL; member = member->next)
-		rendering->declared[rendering->n_declared++] = member;
-	qsort(rendering->declared, rendering->n_declared, sizeof(struct value *), compare_keys);
+	rendering->declared = document_sort(rendering->arena, variables);
+	rendering->n_declared = rendering->declared != NULL ? variables->count : 0;
 }
 
 static const struct value *
@@ -203,16 +191,13 @@ variable_of(const struct rendering *rendering, const char *name)
 	const struct value *declared = find_declared(rendering, name);
 	if (declared == NULL || declared->kind != VALUE_MAP)
 		return variable;
-	const struct value *description = document_find(declared, "description");
 	const struct value *fallback = document_find(declared, "default");
 	const struct value *required = document_find(declared, "required");
-	if (description != NULL)
-		variable.description = description->text;
 	if (fallback != NULL && fallback->kind == VALUE_BOOL)
 		variable.fallback = fallback->truth ? "true" : "false";
 	else if (fallback != NULL && fallback->kind != VALUE_NULL)
 		variable.fallback = fallback->text;
-	variable.required = required == NULL || required->truth;
+	variable.required = required == NULL || required->kind != VALUE_BOOL || required->truth;
 	return variable;
 }
 
@@ -264,7 +249,7 @@ put_names(struct buffer *out, const struct draft *draft)
 }
 
 static void
-put_entry(struct buffer *out, const struct draft *draft, const struct prompt *prompt)
+put_listing(struct buffer *out, const struct draft *draft, const struct prompt *prompt)
 {
 	buffer_puts(out, "\"prompt_id\":");
 	json_put_string(out, draft->id);
@@ -275,34 +260,49 @@ put_entry(struct buffer *out, const struct draft *draft, const struct prompt *pr
 	put_names(out, draft);
 }
 
+/* Put a variable with what the prompt declares of it; declared may be NULL. */
 static void
-put_variable(struct buffer *out, const struct variable *variable)
+put_variable(struct buffer *out, const char *name, const struct value *declared)
 {
-	json_put_key(out, variable->name);
-	buffer_printf(out, "{\"required\":%s", variable->required ? "true" : "false");
-	if (variable->fallback != NULL) {
-		json_put_key(out, "default");
-		json_put_string(out, variable->fallback);
-	}
-	if (variable->description != NULL) {
-		json_put_key(out, "description");
-		json_put_string(out, variable->description);
+	bool is_map = declared != NULL && declared->kind == VALUE_MAP;
+	const struct value *required = is_map ? document_find(declared, "required") : NULL;
+	json_put_key(out, name);
+	buffer_printf(out, "{\"required\":%s",
+		required != NULL && required->kind == VALUE_BOOL && !required->truth ? "false"
+										     : "true");
+	for (const struct value *item = is_map ? declared->first : NULL; item != NULL;
+		item = item->next) {
+		if (strcmp(item->key, "required") == 0 || item->kind == VALUE_NULL)
+			continue;
+		json_put_key(out, item->key);
+		json_put_value(out, item);
 	}
 	buffer_putc(out, '}');
 }
 
+/* Put the variables that are declared, or else those that are used. */
 static void
-put_detail(struct buffer *out, const struct draft *draft, const struct prompt *prompt)
+put_variables(struct rendering *rendering, const struct prompt *prompt)
 {
-	put_names(out, draft);
+	struct buffer *out = &rendering->text;
 	json_put_key(out, "variables");
 	buffer_putc(out, '{');
-	for (size_t i = 0; i < prompt->n_variables; i++)
-		put_variable(out, &prompt->variables[i]);
+	for (size_t i = 0; i < rendering->n_declared; i++)
+		put_variable(out, rendering->declared[i]->key, rendering->declared[i]);
+	for (size_t i = 0; rendering->declared == NULL && i < prompt->n_variables; i++)
+		put_variable(out, prompt->variables[i].name, NULL);
 	buffer_putc(out, '}');
+}
+
+static void
+put_detail(struct rendering *rendering, const struct prompt *prompt)
+{
+	struct buffer *out = &rendering->text;
+	put_names(out, rendering->draft);
+	put_variables(rendering, prompt);
 	json_put_key(out, "metadata");
-	if (draft->metadata != NULL)
-		json_put_value(out, draft->metadata);
+	if (rendering->draft->metadata != NULL)
+		json_put_value(out, rendering->draft->metadata);
 	else
 		buffer_puts(out, "null");
 }
@@ -342,12 +342,12 @@ render(struct rendering *rendering, struct prompt *prompt)
 	prompt->answer = take_text(rendering, &prompt->answer_length);
 	if (rendering->uses.failed || collect_variables(rendering, prompt) != 0)
 		return -1;
-	put_entry(&rendering->text, draft, prompt);
-	prompt->entry = take_text(rendering, NULL);
-	put_detail(&rendering->text, draft, prompt);
+	put_listing(&rendering->text, draft, prompt);
+	prompt->listing = take_text(rendering, NULL);
+	put_detail(rendering, prompt);
 	prompt->detail = take_text(rendering, NULL);
-	return arena_failed(rendering->arena) || prompt->answer == NULL || prompt->entry == NULL ||
-			       prompt->detail == NULL
+	return arena_failed(rendering->arena) || prompt->answer == NULL ||
+			       prompt->listing == NULL || prompt->detail == NULL
 		       ? -1
 		       : 0;
 }
@@ -359,6 +359,7 @@ render_prompt(const struct draft *draft, struct arena *arena, struct digest *dig
 	struct rendering rendering = {.draft = draft, .arena = arena};
 	*prompt = (struct prompt){
 		.line = draft->line,
+		.column = draft->column,
 		.path_gives_id = draft->path_gives_id,
 		.id = draft->id,
 		.version = draft->version,
@@ -373,17 +374,21 @@ render_prompt(const struct draft *draft, struct arena *arena, struct digest *dig
 	return result == 0 ? take_digests(prompt, digest) : -1;
 }
 
-void
-render_messages(const struct prompt *prompt, const char *const *values, struct buffer *out)
+int
+render_messages(
+	const struct prompt *prompt, const char *const *values, struct buffer *out, size_t most)
 {
 	size_t done = prompt->messages_offset;
 	size_t end = prompt->messages_offset + prompt->messages_length;
-	for (size_t i = 0; i < prompt->n_slots; i++) {
+	for (size_t i = 0; i < prompt->n_slots && out->length <= most; i++) {
 		const struct slot *slot = &prompt->slots[i];
 		const char *value = values[slot->variable];
 		buffer_put(out, prompt->answer + done, slot->offset - done);
 		json_put_characters(out, value, strlen(value));
 		done = slot->offset + slot->length;
 	}
+	if (out->length > most)
+		return -1;
 	buffer_put(out, prompt->answer + done, end - done);
+	return 0;
 }

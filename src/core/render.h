@@ -14,5 +14,5 @@ struct prompt;
 int render_prompt(const struct draft *, struct arena *, struct digest *, struct prompt *);
 
 /* Put the prompt's messages with a value in each placeholder, in one pass: values[i] is the text for
- * variables[i]. */
-void render_messages(const struct prompt *, const char *const *values, struct buffer *);
+ * variables[i]. Returns -1, with only a part put, once the buffer holds more bytes than allowed. */
+int render_messages(const struct prompt *, const char *const *values, struct buffer *, size_t most);

@@ -116,11 +116,14 @@ scalar_resolve(struct arena *arena, const char *scalar, const char **json)
 	return VALUE_NUMBER;
 }
 
-/* [-+]?[1-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)? */
+/* The forms below are those of PyYAML's resolver, which most people know YAML 1.1 from. */
+
+/* [-+]?[1-9][0-9_]*(:[0-5]?[0-9])+, or with any first digit and \.[0-9_]* behind */
 static bool
-is_sexagesimal(const char *text)
+is_base_60(const char *text)
 {
 	text = skip_sign(text);
+	bool may_be_whole = *text != '0';
 	size_t length = strspn(text, DIGITS "_");
 	if (length == 0 || *text == '_' || text[length] != ':')
 		return false;
@@ -130,72 +133,91 @@ is_sexagesimal(const char *text)
 		if (length == 0 || length > 2 || (length == 2 && *text > '5'))
 			return false;
 	}
-	return *text == '\0' || (*text == '.' && text[1 + strspn(text + 1, DIGITS "_")] == '\0');
+	if (*text == '\0')
+		return may_be_whole;
+	return *text == '.' && text[1 + strspn(text + 1, DIGITS "_")] == '\0';
 }
 
-/* 2024-01-31, alone or with a time behind it */
+/* Match the start of a text against a picture, in which 9 stands for a digit and 0 for one that may be
+ * missing. Returns what is behind, or NULL. */
+static const char *
+match_picture(const char *text, const char *picture)
+{
+	for (; *picture != '\0'; picture++) {
+		bool wants_digit = *picture == '9' || *picture == '0';
+		bool matches = wants_digit ? *text >= '0' && *text <= '9' : *text == *picture;
+		if (!matches && *picture != '0')
+			return NULL;
+		text += matches;
+	}
+	return text;
+}
+
+/* 2024-01-31, or 2024-1-3 with a time behind it */
 static bool
 is_date(const char *text)
 {
-	if (strspn(text, DIGITS) != 4 || text[4] != '-')
+	const char *end = match_picture(text, "9999-99-99");
+	if (end != NULL && *end == '\0')
+		return true;
+	end = match_picture(text, "9999-90-90");
+	if (end == NULL || *end == '\0' || strchr("Tt \t", *end) == NULL)
 		return false;
-	size_t month = strspn(text + 5, DIGITS);
-	if (month < 1 || month > 2 || text[5 + month] != '-')
-		return false;
-	const char *day = text + 6 + month;
-	size_t length = strspn(day, DIGITS);
-	return length >= 1 && length <= 2 &&
-	       (day[length] == '\0' || strchr("Tt \t", day[length]) != NULL);
+	end += *end == 'T' || *end == 't' ? 1 : strspn(end, " \t");
+	return match_picture(end, "90:99:99") != NULL;
 }
 
+/* 1_000, 0b101, -0x1F: numbers in YAML 1.1 alone */
 static bool
-has_underscores(const char *text)
+is_old_number(const char *text)
 {
-	text = skip_sign(text);
-	return strchr(DIGITS, *text) != NULL && strchr(text, '_') != NULL &&
-	       (is_all(text, DIGITS "_") || is_all(text, DIGITS "_.") ||
-		       (text[0] == '0' && (text[1] == 'x' || text[1] == 'b') &&
-			       is_all(text + 2, DIGITS "abcdefABCDEF_")));
+	const char *digits = skip_sign(text);
+	if (digits[0] == '0' && digits[1] == 'b')
+		return is_all(digits + 2, "01_");
+	if (digits[0] == '0' && digits[1] == 'x')
+		return is_all(digits + 2, DIGITS "abcdefABCDEF_") &&
+		       (digits != text || strchr(digits, '_') != NULL);
+	return *digits >= '0' && *digits <= '9' && strchr(digits, '_') != NULL &&
+	       (is_all(digits, DIGITS "_") || is_all(digits, DIGITS "_."));
 }
 
 static bool
 is_old_octal(const char *text)
 {
 	text = skip_sign(text);
-	return *text == '0' && is_all(text + 1, "01234567");
+	return *text == '0' && is_all(text + 1, "01234567_");
 }
 
-/* PyYAML wants a point in a number with an exponent, and a sign in the exponent. */
+/* Numbers in YAML 1.2 alone: 0o14, 08, +.5, and an exponent without a point or a sign. */
 static bool
-is_new_exponent(const char *text)
+is_new_number(const char *text)
 {
 	struct decimal decimal;
-	if (!decimal_parse(text, &decimal) || *decimal.exponent == '\0')
+	if (strncmp(text, "0o", 2) == 0)
+		return is_all(text + 2, "01234567");
+	if (!decimal_parse(text, &decimal))
 		return false;
+	if (decimal.whole_length == 0 && decimal.whole != text)
+		return true;
+	if (*decimal.exponent == '\0')
+		return !decimal.has_point && *decimal.whole == '0' && decimal.whole_length > 1;
 	return !decimal.has_point || skip_sign(decimal.exponent + 1) == decimal.exponent + 1;
 }
 
 const char *
 scalar_in_yaml11(const char *scalar)
 {
-	const char *digits = skip_sign(scalar);
-	if (*scalar == '\0')
-		return NULL;
 	if (is_one_of(scalar, " yes Yes YES on On ON "))
 		return "the boolean true";
 	if (is_one_of(scalar, " no No NO off Off OFF "))
 		return "the boolean false";
-	if (is_sexagesimal(scalar))
+	if (is_base_60(scalar))
 		return "a number of base 60";
 	if (is_date(scalar))
 		return "a date";
 	if (is_old_octal(scalar))
 		return "an octal number";
-	if (has_underscores(scalar) ||
-		(digits[0] == '0' && digits[1] == 'b' && is_all(digits + 2, "01")))
+	if (is_old_number(scalar))
 		return "a number";
-	if (is_new_exponent(scalar) ||
-		(strncmp(scalar, "0o", 2) == 0 && is_all(scalar + 2, "01234567")))
-		return "text";
-	return NULL;
+	return is_new_number(scalar) ? "text" : NULL;
 }

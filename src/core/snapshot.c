@@ -155,8 +155,9 @@ add_source(struct making *making, const struct source *source)
 	if (served != NULL)
 		holder->units[holder->n_units++] = unit_ref(served);
 	for (size_t i = 0; served != NULL && i < served->n_prompts; i++)
-		making->entries[making->n_entries++] =
-			(struct entry){.prompt = &served->prompts[i], .stale = faulty != NULL};
+		making->entries[making->n_entries++] = (struct entry){.prompt = &served->prompts[i],
+			.stale = faulty != NULL,
+			.leaving = source->leaving};
 	if (faulty != NULL)
 		holder->units[holder->n_units++] = unit_ref(faulty);
 	for (size_t i = 0; faulty != NULL && i < faulty->n_faults; i++) {

@@ -13,6 +13,7 @@ struct unit;
 struct source {
 	struct unit *served; /* the last good one; NULL if there never was one */
 	struct unit *faulty; /* the present content where that is not good, else NULL */
+	bool leaving; /* the file is gone, and served on for a moment: it yields to any other */
 };
 
 /* A prompt that is served. */
@@ -21,6 +22,7 @@ struct entry {
 	const char *const *labels; /* those it holds; sorted */
 	size_t n_labels;
 	bool stale; /* a last good version: the file is not good now */
+	bool leaving; /* as its source */
 };
 
 /* The versions of one id, in the order of version_compare. */

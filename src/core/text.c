@@ -77,16 +77,59 @@ text_place(const char *data, size_t offset, unsigned *line, unsigned *column)
 	}
 }
 
+unsigned
+text_control(const char *text, size_t length)
+{
+	unsigned code = length > 0 ? (unsigned char)text[0] : 0;
+	if (code == 0xc2 && length > 1 && (unsigned char)text[1] < 0xa0)
+		return (unsigned char)text[1];
+	return code < 0x20 || code == 0x7f ? code : 0;
+}
+
+/* Write a character as a message shows it. Returns how many bytes that are. */
+static size_t
+show(char *out, const char *character, size_t length)
+{
+	unsigned control = text_control(character, length);
+	if (control == 0) {
+		memcpy(out, character, length);
+		return length;
+	}
+	if (control == '\t' || control == '\n')
+		return (size_t)sprintf(out, "\\%c", control == '\t' ? 't' : 'n');
+	return (size_t)sprintf(out, "\\u%04x", control);
+}
+
 const char *
 text_quote(struct quote *quote, const char *word)
 {
-	enum { SHOWN = 60 };
-	char cut[SHOWN + 1];
-	snprintf(cut, sizeof(cut), "%s", word);
-	text_trim_utf8(cut);
-	snprintf(
-		quote->text, sizeof(quote->text), strlen(word) > SHOWN ? "\"%s…\"" : "\"%s\"", cut);
+	enum { SHOWN = 60, LONGEST = 6 }; /* \u001b */
+	char *out = quote->text, *end = quote->text + 1 + SHOWN;
+	*out++ = '"';
+	while (*word != '\0' && out + LONGEST <= end) {
+		size_t length = text_utf8_length(word, strnlen(word, 4));
+		length = length > 0 ? length : 1;
+		out += show(out, word, length);
+		word += length;
+	}
+	strcpy(out, *word != '\0' ? "…\"" : "\"");
 	return quote->text;
+}
+
+int
+text_hex_digit(int character)
+{
+	if (character >= '0' && character <= '9')
+		return character - '0';
+	character |= 0x20;
+	return character >= 'a' && character <= 'f' ? character - 'a' + 10 : -1;
+}
+
+bool
+text_ends_in(const char *text, size_t length, const char *ending)
+{
+	size_t tail = strlen(ending);
+	return length > tail && memcmp(text + length - tail, ending, tail) == 0;
 }
 
 static unsigned
@@ -101,7 +144,7 @@ distance_row(const char *a, const char *b, size_t i, unsigned rows[3][64])
 {
 	unsigned *now = rows[i % 3], *before = rows[(i + 2) % 3], *earlier = rows[(i + 1) % 3];
 	now[0] = (unsigned)i;
-	for (size_t k = 1; k <= strlen(b); k++) {
+	for (size_t k = 1; b[k - 1] != '\0'; k++) {
 		unsigned change = before[k - 1] + (a[i - 1] != b[k - 1]);
 		now[k] = least(change, least(before[k], now[k - 1]) + 1);
 		if (i > 1 && k > 1 && a[i - 1] == b[k - 2] && a[i - 2] == b[k - 1])
@@ -113,13 +156,14 @@ unsigned
 text_distance(const char *a, const char *b)
 {
 	unsigned rows[3][64];
-	if (strlen(a) > 63 || strlen(b) > 63)
+	size_t a_length = strlen(a), b_length = strlen(b);
+	if (a_length > 63 || b_length > 63)
 		return UINT_MAX;
-	for (unsigned k = 0; k <= strlen(b); k++)
+	for (unsigned k = 0; k <= b_length; k++)
 		rows[0][k] = k;
-	for (size_t i = 1; i <= strlen(a); i++)
+	for (size_t i = 1; i <= a_length; i++)
 		distance_row(a, b, i, rows);
-	return rows[strlen(a) % 3][strlen(b)];
+	return rows[a_length % 3][b_length];
 }
 
 bool

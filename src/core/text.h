@@ -11,13 +11,17 @@ size_t text_utf8_length(const char *data, size_t length);
 /* The offset of the first byte that is not UTF-8, or length. */
 size_t text_utf8_span(const char *data, size_t length);
 
+/* The code of the control character at the start of UTF-8 data (U+0001 to U+001F, U+007F to U+009F), or
+ * 0 where there is none. */
+unsigned text_control(const char *text, size_t length);
+
 /* Cut a character that a buffer's end has broken. */
 void text_trim_utf8(char *text);
 
 /* The line and column (both from 1, columns in characters) of an offset. */
 void text_place(const char *data, size_t offset, unsigned *line, unsigned *column);
 
-/* A word in double quotes for a message, cut to a readable length. */
+/* A word in double quotes for a message: control characters escaped, cut to a readable length. */
 struct quote {
 	char text[80];
 };
@@ -29,3 +33,9 @@ unsigned text_distance(const char *, const char *);
 
 /* Whether a name is near enough to have been meant. */
 bool text_is_near(const char *word, const char *name);
+
+/* The value of a hexadecimal digit, or -1. */
+int text_hex_digit(int character);
+
+/* Whether a text ends in another and has something before it. */
+bool text_ends_in(const char *text, size_t length, const char *ending);

@@ -99,7 +99,6 @@ pack_variables(struct pack *pack, const struct variable *variables, size_t count
 	for (size_t i = 0; i < count; i++) {
 		struct variable copy = variables[i];
 		copy.name = pack_text(pack, copy.name);
-		copy.description = pack_text(pack, copy.description);
 		copy.fallback = pack_text(pack, copy.fallback);
 		if (copies != NULL)
 			copies[i] = copy;
@@ -120,7 +119,7 @@ pack_prompt(struct pack *pack, const struct prompt *prompt, const struct unit *u
 	copy.answer = pack_text(pack, prompt->answer);
 	copy.slots = PACK_ARRAY(pack, prompt->slots, prompt->n_slots);
 	copy.variables = pack_variables(pack, prompt->variables, prompt->n_variables);
-	copy.entry = pack_text(pack, prompt->entry);
+	copy.listing = pack_text(pack, prompt->listing);
 	copy.detail = pack_text(pack, prompt->detail);
 	return copy;
 }

@@ -29,7 +29,7 @@ struct slot {
  * as its unit. */
 struct prompt {
 	const struct unit *unit;
-	unsigned line;
+	unsigned line, column;
 	bool path_gives_id; /* the file's path gives this id by default */
 	const char *id, *version, *project, *slug;
 	const char *const *labels;
@@ -41,7 +41,7 @@ struct prompt {
 	size_t n_slots;
 	const struct variable *variables; /* sorted by name */
 	size_t n_variables;
-	const char *entry; /* members of its list entry: JSON without the braces */
+	const char *listing; /* members of its entry in the list: JSON without the braces */
 	const char *detail; /* members that the whole prompt has beyond the answer, likewise */
 	char etag[ETAG_BYTES]; /* of the answer */
 	unsigned char digest[DIGEST_BYTES]; /* of all that clients are told but the labels */

@@ -248,24 +248,29 @@ read_scalar(struct reader *reader, const yaml_event_t *event)
 	return add_anchor(reader, event->data.scalar.anchor, value) == 0 ? value : NULL;
 }
 
-/* Read a key into the value that will stand under it. Returns -1 when reading must stop. */
+/* A key, until the value that stands under it is read. */
+struct key {
+	const char *text;
+	struct place at;
+	bool merge;
+};
+
+/* Read a key. Returns -1 when reading must stop. */
 static int
-read_key(struct reader *reader, const yaml_event_t *event, struct value *member)
+read_key(struct reader *reader, const yaml_event_t *event, struct key *key)
 {
 	struct errors *errors = reader->document->errors;
 	struct place at = place_of(&event->start_mark);
-	member->key_line = at.line;
-	member->key_column = at.column;
 	if (event->type != YAML_SCALAR_EVENT) {
 		errors_add(errors, ERROR_SYNTAX, at.line, at.column,
 			"a key must be plain text: quote one that starts with {, [, * or &");
 		return -1;
 	}
-	member->key = copy_scalar(reader, event);
-	if (member->key == NULL)
+	*key = (struct key){.text = copy_scalar(reader, event), .at = at};
+	if (key->text == NULL)
 		return -1;
-	member->merge = is_plain(event) && strcmp(member->key, "<<") == 0;
-	if (*member->key == '\0' && is_plain(event))
+	key->merge = is_plain(event) && strcmp(key->text, "<<") == 0;
+	if (*key->text == '\0' && is_plain(event))
 		errors_add(
 			errors, ERROR_SYNTAX, at.line, at.column, "a key is missing before \":\"");
 	if (event->data.scalar.tag != NULL)
@@ -273,7 +278,7 @@ read_key(struct reader *reader, const yaml_event_t *event, struct value *member)
 	if (event->data.scalar.anchor == NULL)
 		return 0;
 	struct value *text =
-		document_value(reader->document, VALUE_STRING, member->key, at.line, at.column);
+		document_value(reader->document, VALUE_STRING, key->text, at.line, at.column);
 	return text == NULL ? -1 : add_anchor(reader, event->data.scalar.anchor, text);
 }
 
@@ -281,7 +286,7 @@ read_key(struct reader *reader, const yaml_event_t *event, struct value *member)
 static struct value *
 read_member(struct reader *reader, const yaml_event_t *event)
 {
-	struct value key = {0};
+	struct key key;
 	yaml_event_t next;
 	if (read_key(reader, event, &key) != 0 || next_event(reader, &next) != 0)
 		return NULL;
@@ -289,11 +294,10 @@ read_member(struct reader *reader, const yaml_event_t *event)
 	yaml_event_delete(&next);
 	if (value == NULL)
 		return NULL;
-	value->key = key.key;
-	value->key_line = key.key_line;
-	value->key_column = key.key_column;
 	value->merge = key.merge;
-	return value;
+	return document_set_key(reader->document, value, key.text, key.at.line, key.at.column) == 0
+		       ? value
+		       : NULL;
 }
 
 static int
@@ -319,7 +323,7 @@ read_children(struct reader *reader, struct value *value, yaml_event_type_t end)
 static int
 check_levels(struct reader *reader, const struct value *value, struct place at)
 {
-	if (reader->level + value->height < DOCUMENT_MAX_LEVELS)
+	if (reader->level + value->levels <= DOCUMENT_MAX_LEVELS)
 		return 0;
 	errors_add(reader->document->errors, ERROR_VALUE, at.line, at.column,
 		"more than %d levels of lists and mappings", DOCUMENT_MAX_LEVELS);
@@ -400,6 +404,42 @@ read_stream(struct reader *reader)
 	}
 }
 
+/* Whether a place is the first in a line; to libyaml NEL, LS and PS end one too. */
+static bool
+begins_line(const char *data, const char *at)
+{
+	static const char *const ends[] = {"\n", "\r", "\xc2\x85", "\xe2\x80\xa8", "\xe2\x80\xa9"};
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		size_t length = strlen(ends[i]);
+		if ((size_t)(at - data) >= length && memcmp(at - length, ends[i], length) == 0)
+			return true;
+	}
+	return at == data;
+}
+
+/* libyaml takes time that grows with the square of the number of tag directives, and there is none that
+ * would be of use: only YAML's own tags are known. */
+static int
+refuse_tag_directives(struct document *document, const char *data, size_t length)
+{
+	static const char directive[] = "%TAG";
+	const char *end = data + length;
+	for (const char *at = data; at < end; at++) {
+		at = memmem(at, (size_t)(end - at), directive, strlen(directive));
+		if (at == NULL)
+			break;
+		if (!begins_line(data, at))
+			continue;
+		unsigned line, column;
+		text_place(data, (size_t)(at - data), &line, &column);
+		errors_add(document->errors, ERROR_SYNTAX, line, column,
+			"the directive %%TAG is not supported: remove it, only YAML's own tags are "
+			"known");
+		return -1;
+	}
+	return 0;
+}
+
 int
 yaml_parse(struct document *document, const char *data, size_t length)
 {
@@ -408,7 +448,8 @@ yaml_parse(struct document *document, const char *data, size_t length)
 		length -= 3;
 	}
 	struct reader reader = {.document = document, .data = data, .length = length};
-	if (document_check_text(document, data, length) != 0)
+	if (document_check_text(document, data, length) != 0 ||
+		refuse_tag_directives(document, data, length) != 0)
 		return -1;
 	if (!yaml_parser_initialize(&reader.parser))
 		return -1;

@@ -50,7 +50,7 @@ struct reply {
 	const struct prompt *prompt;
 	const char *allow; /* the Allow header */
 	bool authenticate; /* with a WWW-Authenticate header */
-	struct job *job; /* post it and answer when it is done; from malloc */
+	struct job *job; /* post it and answer when it is done; from malloc, the worker's to free */
 };
 
 /* Answer a request. Worker's thread. */

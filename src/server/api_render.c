@@ -1,5 +1,4 @@
 /* api_render.c -- a prompt's messages with values in their placeholders. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/arena.h"
@@ -11,6 +10,8 @@
 #include "core/unit.h"
 #include "server/api.h"
 #include "server/api_reply.h"
+
+enum { MAX_BYTES = 4 * 1024 * 1024 };
 
 static void
 add_invalid(struct reply *reply, const char *name, const char *message, const char *type)
@@ -42,28 +43,6 @@ value_of(struct reply *reply, const struct variable *variable, const struct valu
 	return NULL;
 }
 
-static int
-compare_keys(const void *a, const void *b)
-{
-	const struct value *const *x = a, *const *y = b;
-	return strcmp((*x)->key, (*y)->key);
-}
-
-/* The members of a map sorted by key, as the variables are, so that one walk joins them. */
-static const struct value **
-sort_members(struct arena *arena, const struct value *map)
-{
-	const struct value **members =
-		arena_array(arena, map->count + 1, sizeof(const struct value *));
-	size_t count = 0;
-	if (members == NULL)
-		return NULL;
-	for (const struct value *member = map->first; member != NULL; member = member->next)
-		members[count++] = member;
-	qsort(members, count, sizeof(const struct value *), compare_keys);
-	return members;
-}
-
 /* Find a value for each variable of the prompt; NULL where the reply says what is missing. */
 static const char **
 gather_values(const struct request *request, struct reply *reply, const struct prompt *prompt,
@@ -71,7 +50,7 @@ gather_values(const struct request *request, struct reply *reply, const struct p
 {
 	const char **values =
 		arena_array(request->arena, prompt->n_variables + 1, sizeof(const char *));
-	const struct value **members = sort_members(request->arena, given);
+	const struct value **members = document_sort(request->arena, given);
 	size_t at = 0;
 	if (values == NULL || members == NULL) {
 		reply_error(reply, 503, "Out of memory");
@@ -117,6 +96,9 @@ api_render(const struct request *request, struct reply *reply)
 	json_put_key(&reply->body, "version");
 	json_put_string(&reply->body, entry->prompt->version);
 	json_put_key(&reply->body, "messages");
-	render_messages(entry->prompt, values, &reply->body);
-	buffer_putc(&reply->body, '}');
+	if (render_messages(entry->prompt, values, &reply->body, MAX_BYTES) == 0)
+		buffer_putc(&reply->body, '}');
+	else
+		reply_invalid(reply, "\"body\",\"variables\"",
+			"the messages would be longer than 4 MiB", "value_error");
 }

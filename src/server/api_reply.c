@@ -19,17 +19,17 @@
 void
 reply_error(struct reply *reply, int status, const char *format, ...)
 {
-	char text[2048];
+	struct buffer text = {0};
 	va_list args;
 	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
+	buffer_vprintf(&text, format, args);
 	va_end(args);
-	text_trim_utf8(text);
 	buffer_clear(&reply->body);
 	buffer_puts(&reply->body, "{\"detail\":");
-	json_put_string(&reply->body, text);
+	json_put_string(&reply->body, text.failed ? "Out of memory" : text.data);
 	buffer_putc(&reply->body, '}');
 	reply->status = status;
+	buffer_finish(&text);
 }
 
 void
@@ -82,7 +82,7 @@ refuse_json(struct reply *reply, const struct errors *errors)
 	reply_invalid(reply, "\"body\"", message, "value_error.jsondecode");
 }
 
-static int
+static bool
 has_json_type(const struct request *request)
 {
 	static const char json[] = "application/json";
@@ -120,7 +120,7 @@ reply_read_body(
 }
 
 static void
-conflict(struct reply *reply, enum parameter parameter, const char *other)
+refuse_selectors(struct reply *reply, enum parameter parameter, const char *other)
 {
 	char location[64], message[128];
 	snprintf(location, sizeof(location), "\"query\",\"%s\"", route_parameter_name(parameter));
@@ -150,17 +150,17 @@ read_selector(const struct request *request, struct reply *reply, const char *ei
 		.slug = given[PARAMETER_SLUG],
 		.default_labels = request->api->default_labels};
 	if (environment != NULL && differs(environment, selector->label)) {
-		conflict(reply, PARAMETER_ENVIRONMENT, "label");
+		refuse_selectors(reply, PARAMETER_ENVIRONMENT, "label");
 		return -1;
 	}
 	if (selector->label == NULL)
 		selector->label = environment;
 	if (selector->version != NULL && selector->label != NULL) {
-		conflict(reply, PARAMETER_VERSION, "label or environment");
+		refuse_selectors(reply, PARAMETER_VERSION, "label or environment");
 		return -1;
 	}
 	if (differs(either, selector->version) || differs(either, selector->label)) {
-		conflict(reply,
+		refuse_selectors(reply,
 			selector->version != NULL        ? PARAMETER_VERSION
 			: given[PARAMETER_LABEL] != NULL ? PARAMETER_LABEL
 							 : PARAMETER_ENVIRONMENT,
@@ -234,9 +234,9 @@ reply_no_version(const struct request *request, struct reply *reply, const char 
 			reply_shown(request, id), kind, reply_shown(request, asked), list);
 	else
 		reply_error(reply, 404,
-			"Prompt '%s' not found without a version: it has several, and none has the "
-			"label '%s'. It has: %s",
-			reply_shown(request, id), selector->default_labels[0], list);
+			"Prompt '%s' not found without a version: no rule says which of several is "
+			"meant. It has: %s",
+			reply_shown(request, id), list);
 	buffer_finish(&versions);
 }
 

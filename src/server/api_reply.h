@@ -1,6 +1,8 @@
 /* api_reply.h -- what the handlers answer with in common. */
 #pragma once
 
+#include <stdbool.h>
+
 struct entry;
 struct error;
 struct errors;

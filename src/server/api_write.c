@@ -57,6 +57,40 @@ refuse(struct reply *reply, const struct value *body, const struct errors *error
 	reply_end_invalid(reply);
 }
 
+static void
+put_file_variable(struct buffer *out, const struct value *declared)
+{
+	bool first = true;
+	buffer_putc(out, '{');
+	for (const struct value *item = declared->first; item != NULL; item = item->next) {
+		if (!prompt_is_variable_key(item->key))
+			continue;
+		buffer_puts(out, first ? "" : ", ");
+		json_put_string(out, item->key);
+		buffer_puts(out, ": ");
+		json_put_value(out, item);
+		first = false;
+	}
+	buffer_putc(out, '}');
+}
+
+/* The variables without the keys that a file may not have. */
+static void
+put_file_variables(struct buffer *out, const struct value *variables)
+{
+	buffer_putc(out, '{');
+	for (const struct value *member = variables->first; member != NULL; member = member->next) {
+		buffer_puts(out, member == variables->first ? "\n    " : ",\n    ");
+		json_put_string(out, member->key);
+		buffer_puts(out, ": ");
+		if (member->kind == VALUE_MAP)
+			put_file_variable(out, member);
+		else
+			json_put_value(out, member);
+	}
+	buffer_puts(out, variables->first != NULL ? "\n  }" : "}");
+}
+
 /* The file's text: the body's keys that a prompt file may have, indented. */
 static void
 put_file(struct buffer *out, const struct value *body)
@@ -69,7 +103,10 @@ put_file(struct buffer *out, const struct value *body)
 		buffer_puts(out, first ? "\n  " : ",\n  ");
 		json_put_string(out, member->key);
 		buffer_puts(out, ": ");
-		json_put_indented(out, member, 1);
+		if (strcmp(member->key, "variables") == 0 && member->kind == VALUE_MAP)
+			put_file_variables(out, member);
+		else
+			json_put_indented(out, member, 1);
 		first = false;
 	}
 	buffer_puts(out, "\n}\n");
@@ -125,6 +162,17 @@ make_job(const struct draft *draft, const char *path, const struct buffer *file,
 	return &made->job;
 }
 
+enum { MAX_DIRECTORIES = 16 }; /* as deep as the loader looks */
+
+static size_t
+count_directories(const char *path)
+{
+	size_t count = 0;
+	for (; *path != '\0'; path++)
+		count += *path == '/';
+	return count;
+}
+
 /* The path of the new file; NULL where the id cannot be one's name and the reply says why. */
 static const char *
 find_path(const struct request *request, struct reply *reply, const struct draft *draft)
@@ -135,14 +183,17 @@ find_path(const struct request *request, struct reply *reply, const struct draft
 		reply_error(reply, 503, "Out of memory");
 		return NULL;
 	}
-	bool same_version = names.version == NULL || draft->version == NULL
-				    ? names.version == draft->version
-				    : strcmp(names.version, draft->version) == 0;
-	if (!same_version) {
+	bool other_version = names.version != NULL &&
+			     (draft->version == NULL || strcmp(names.version, draft->version) != 0);
+	if (other_version) {
 		reply_invalid(reply, "\"body\",\"prompt_id\"",
-			"the end of this id would be read as a version in a file's name: use "
-			"another "
-			"id, or give the version as \"version\"",
+			"a file's name ends in a version: this one would be read as another "
+			"version",
+			"value_error");
+		return NULL;
+	}
+	if (count_directories(path) > MAX_DIRECTORIES) {
+		reply_invalid(reply, "\"body\",\"prompt_id\"", "more than 16 levels of directories",
 			"value_error");
 		return NULL;
 	}
@@ -211,8 +262,18 @@ api_answer_job(const struct job *job, struct reply *reply)
 		reply_error(reply, 409, "Prompt '%s' already exists: give the new one a version",
 			job->id);
 		break;
-	case JOB_FILE_EXISTS:
-		reply_error(reply, 409, "File '%s' already exists", job->path);
+	case JOB_TAKEN:
+		reply_error(reply, 409, "Prompt '%s' not created: %s", job->id, job->message);
+		break;
+	case JOB_INVALID:
+		reply_invalid(reply, "\"body\"", job->message, "value_error");
+		break;
+	case JOB_DENIED:
+		reply_error(reply, 403,
+			"The directory cannot be written to: %s. Give promptd's user the right to, "
+			"or "
+			"add the file there yourself",
+			job->message);
 		break;
 	case JOB_FULL:
 		reply_error(reply, 507, "The disk is full: nothing was written");

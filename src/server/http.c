@@ -7,6 +7,7 @@
 
 #include <event2/buffer.h>
 #include <event2/http.h>
+#include <event2/keyvalq_struct.h>
 
 #include "core/digest.h"
 #include "core/error.h"
@@ -56,10 +57,13 @@ method_of(struct evhttp_request *request)
 	}
 }
 
-static void
+/* Returns -1 when memory is out. */
+static int
 add_header(struct evhttp_request *request, const char *name, const char *value)
 {
-	evhttp_add_header(evhttp_request_get_output_headers(request), name, value);
+	if (value == NULL)
+		return 0;
+	return evhttp_add_header(evhttp_request_get_output_headers(request), name, value);
 }
 
 static const char *
@@ -102,21 +106,26 @@ on_body_sent(const void *data, size_t length, void *body)
 	free(body);
 }
 
-/* Hand a reply's bytes over without copying them. */
-static void
+/* Hand a reply's bytes over without copying them. Returns -1 when memory is out. */
+static int
 move_body(struct reply *reply, struct evbuffer *out)
 {
 	const struct prompt *prompt = reply->prompt;
 	if (prompt != NULL) {
 		struct unit *unit = unit_ref(prompt->unit);
-		if (evbuffer_add_reference(
-			    out, prompt->answer, prompt->answer_length, on_unit_sent, unit) != 0)
+		int result = evbuffer_add_reference(
+			out, prompt->answer, prompt->answer_length, on_unit_sent, unit);
+		if (result != 0)
 			unit_unref(unit);
-	} else if (reply->body.length > 0 &&
-		   evbuffer_add_reference(out, reply->body.data, reply->body.length, on_body_sent,
-			   reply->body.data) == 0) {
-		reply->body = (struct buffer){0};
+		return result;
 	}
+	if (reply->body.length == 0)
+		return 0;
+	if (evbuffer_add_reference(
+		    out, reply->body.data, reply->body.length, on_body_sent, reply->body.data) != 0)
+		return -1;
+	reply->body = (struct buffer){0};
+	return 0;
 }
 
 static size_t
@@ -125,51 +134,78 @@ body_length(const struct reply *reply)
 	return reply->prompt != NULL ? reply->prompt->answer_length : reply->body.length;
 }
 
-/* The ETag of a reply's bytes: a prompt's answer has its own. */
-static void
+/* The ETag of a reply's bytes: a prompt's answer has its own. Returns -1 when memory is out. */
+static int
 find_etag(struct digest *digest, const struct reply *reply, char etag[ETAG_BYTES])
 {
 	unsigned char bytes[DIGEST_BYTES];
-	*etag = '\0';
 	if (reply->prompt != NULL) {
 		memcpy(etag, reply->prompt->etag, ETAG_BYTES);
-		return;
+		return 0;
 	}
 	digest_add(digest, reply->body.data, reply->body.length);
-	if (digest_take(digest, bytes) == 0)
-		digest_etag(bytes, etag);
+	if (digest_take(digest, bytes) != 0)
+		return -1;
+	digest_etag(bytes, etag);
+	return 0;
 }
 
 /* Add what every read carries; a client that has these very bytes is told so instead. */
-static void
+static int
 finish_read(struct evhttp_request *request, struct reply *reply, const struct http_terms *terms)
 {
 	char etag[ETAG_BYTES];
-	find_etag(terms->digest, reply, etag);
-	if (*etag != '\0')
-		add_header(request, "ETag", etag);
-	if (terms->snapshot != NULL)
-		add_header(request, "Prompts-Revision", terms->snapshot->revision);
-	if (*etag != '\0' && names_etag(find_header(request, "If-None-Match"), etag))
+	const char *revision = terms->snapshot != NULL ? terms->snapshot->revision : NULL;
+	if (find_etag(terms->digest, reply, etag) != 0 || add_header(request, "ETag", etag) != 0 ||
+		add_header(request, "Prompts-Revision", revision) != 0)
+		return -1;
+	if (names_etag(find_header(request, "If-None-Match"), etag))
 		reply->status = 304;
+	return 0;
 }
 
-static void
+/* Add the headers of a reply. evhttp sends a body that it is given, also to HEAD, so there it is given
+ * none and the length is told here. */
+static int
 add_headers(
 	struct evhttp_request *request, const struct reply *reply, const struct http_terms *terms)
 {
-	if (reply->status != 304)
-		add_header(request, "Content-Type", "application/json");
-	add_header(request, "Cache-Control", "no-cache");
-	add_header(request, "X-Content-Type-Options", "nosniff");
-	if (terms->has_tokens)
-		add_header(request, "Vary", "Authorization");
-	if (reply->authenticate)
-		add_header(request, "WWW-Authenticate", "Bearer");
-	if (reply->allow != NULL)
-		add_header(request, "Allow", reply->allow);
-	if (terms->closing)
-		add_header(request, "Connection", "close");
+	char length[24];
+	bool has_body = reply->status != 304;
+	bool is_head = method_of(request) == METHOD_HEAD;
+	snprintf(length, sizeof(length), "%zu", body_length(reply));
+	const struct {
+		const char *name, *value;
+	} headers[] = {
+		{"Content-Type",           has_body ? "application/json" : NULL      },
+		{"Content-Length",         has_body && is_head ? length : NULL       },
+		{"Cache-Control",          "no-cache"                                },
+		{"X-Content-Type-Options", "nosniff"                                 },
+		{"Vary",                   terms->has_tokens ? "Authorization" : NULL},
+		{"WWW-Authenticate",       reply->authenticate ? "Bearer" : NULL     },
+		{"Allow",                  reply->allow                              },
+		{"Connection",             terms->closing ? "close" : NULL           },
+	};
+	for (size_t i = 0; i < sizeof(headers) / sizeof(headers[0]); i++)
+		if (add_header(request, headers[i].name, headers[i].value) != 0)
+			return -1;
+	return 0;
+}
+
+/* Prepare a reply but for sending it. Returns -1 when memory is out. */
+static int
+prepare(struct evhttp_request *request, struct reply *reply, const struct http_terms *terms,
+	struct evbuffer *out)
+{
+	enum method method = method_of(request);
+	bool is_read = method == METHOD_GET || method == METHOD_HEAD;
+	if (reply->body.failed)
+		return -1;
+	if (reply->status == 200 && is_read && finish_read(request, reply, terms) != 0)
+		return -1;
+	if (add_headers(request, reply, terms) != 0)
+		return -1;
+	return method == METHOD_HEAD || reply->status == 304 ? 0 : move_body(reply, out);
 }
 
 int
@@ -193,23 +229,12 @@ http_read(struct evhttp_request *from, struct request *request, struct error *er
 void
 http_send(struct evhttp_request *request, struct reply *reply, const struct http_terms *terms)
 {
-	enum method method = method_of(request);
-	bool is_head = method == METHOD_HEAD;
-	if (reply->body.failed) {
-		buffer_finish(&reply->body);
-		reply->status = 503;
-		reply->prompt = NULL;
-	}
-	if (reply->status == 200 && (is_head || method == METHOD_GET))
-		finish_read(request, reply, terms);
-	add_headers(request, reply, terms);
 	struct evbuffer *out = evbuffer_new();
-	if (is_head && reply->status != 304) {
-		char length[24]; /* evhttp sends a body that it is given, also to HEAD */
-		snprintf(length, sizeof(length), "%zu", body_length(reply));
-		add_header(request, "Content-Length", length);
-	} else if (out != NULL && reply->status != 304) {
-		move_body(reply, out);
+	if (out == NULL || prepare(request, reply, terms, out) != 0) {
+		evhttp_clear_headers(evhttp_request_get_output_headers(request));
+		reply->status = 503; /* memory is out: nothing but the status may be had */
+		if (out != NULL)
+			evbuffer_drain(out, evbuffer_get_length(out));
 	}
 	evhttp_send_reply(request, reply->status, reason_phrase(reply->status), out);
 	if (out != NULL)

@@ -34,13 +34,14 @@ split(const char *address, char *host, size_t host_size, char *port, size_t port
 	}
 	snprintf(host, host_size, "%.*s", (int)length, start);
 	snprintf(port, port_size, "%s", colon + 1);
-	return length < host_size && strtoul(colon + 1, NULL, 10) <= 65535 ? 0 : -1;
+	bool fits = length < host_size && strlen(colon + 1) < port_size;
+	return fits && strtoul(colon + 1, NULL, 10) <= 65535 ? 0 : -1;
 }
 
 static struct addrinfo *
 resolve(const char *address, struct error *error)
 {
-	char host[256], port[8];
+	char host[256], port[6];
 	struct addrinfo *found;
 	const struct addrinfo hints = {.ai_family = AF_UNSPEC,
 		.ai_socktype = SOCK_STREAM,
@@ -125,17 +126,22 @@ open_all(struct listeners *listeners, const struct addrinfo *found, size_t count
 }
 
 int
-listen_open(struct listeners *listeners, const char *address, size_t count, struct error *error)
+listen_open(struct listeners *listeners, const char *address, size_t count,
+	const char *loopback_only, struct error *error)
 {
 	*listeners = (struct listeners){0};
 	struct addrinfo *found = resolve(address, error);
+	int result = -1;
 	if (found == NULL)
 		return -1;
-	listeners->is_loopback = is_loopback(found->ai_addr);
+	if (loopback_only != NULL && !is_loopback(found->ai_addr)) {
+		error_set(error, "not listening on %s: %s", address, loopback_only);
+		freeaddrinfo(found);
+		return -1;
+	}
 	listeners->sockets = calloc(count, sizeof(int));
-	if (listeners->sockets == NULL)
-		errno = ENOMEM;
-	int result = listeners->sockets == NULL ? -1 : open_all(listeners, found, count);
+	if (listeners->sockets != NULL)
+		result = open_all(listeners, found, count);
 	if (result != 0) {
 		error_set(error, "cannot listen on %s: %s%s", address, strerror(errno),
 			errno == EADDRINUSE ? ": stop what listens there, or give another --listen"

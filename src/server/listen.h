@@ -1,7 +1,6 @@
 /* listen.h -- the sockets that workers accept from. */
 #pragma once
 
-#include <stdbool.h>
 #include <stddef.h>
 
 struct error;
@@ -11,10 +10,11 @@ struct listeners {
 	int *sockets;
 	size_t count;
 	char url[96]; /* with the real port: http://127.0.0.1:8080 */
-	bool is_loopback; /* nobody on another machine can connect */
 };
 
 /* Open so many sockets on "ADDRESS:PORT"; an IPv6 address stands in brackets. An address in use is an
- * error. Returns -1 with an error. */
-int listen_open(struct listeners *, const char *address, size_t count, struct error *);
+ * error, and so is one that other machines can reach where loopback_only says why it must not be.
+ * Returns -1 with an error. */
+int listen_open(struct listeners *, const char *address, size_t count, const char *loopback_only,
+	struct error *);
 void listen_close(struct listeners *);

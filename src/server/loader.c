@@ -1,6 +1,7 @@
 /* loader.c -- the next snapshot, from the tree and the last one. */
 #include "server/loader.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -14,14 +15,21 @@
 #include "server/tree.h"
 #include "server/watcher.h"
 
-/* A file's times have the grain of a kernel tick: a write soon after a read may leave them alike. */
-enum { GRAIN_NS = 20 * 1000 * 1000 };
+enum {
+	GRAIN_NS = 20 * 1000 * 1000, /* file times may be alike for so long after a change */
+	OLD_NS = 1000 * 1000 * 1000, /* without evidence: older content is complete, … */
+	SETTLE_MS = 300, /* … and younger once it has not changed for so long */
+	LEAVE_MS = 500, /* how long a file that is gone is served on */
+};
 
 struct file {
 	char *path;
-	struct signature signature;
-	unsigned char content[DIGEST_BYTES]; /* of the bytes behind source; zero for a problem */
+	struct signature signature; /* of the content behind source */
+	unsigned char content[DIGEST_BYTES]; /* of its bytes; zero for a problem */
 	bool again; /* read it at the next scan even if it looks the same */
+	struct signature seen; /* newer content that is not known to be complete, … */
+	int64_t seen_ms; /* … since when it has looked like that; 0: there is none */
+	int64_t gone_ms; /* since when the file is gone; 0: it is there */
 	struct source source;
 };
 
@@ -159,6 +167,7 @@ static int
 put_unit(
 	struct files *files, size_t at, const struct file *old, struct file made, struct unit *unit)
 {
+	made.path = strdup(unit->path);
 	struct file *file = made.path == NULL ? NULL : files_insert(files, at);
 	if (file == NULL) {
 		free(made.path);
@@ -178,14 +187,14 @@ put_unit(
 	return 0;
 }
 
+/* Whether a file's times are so long ago. */
 static bool
-is_recent(const struct signature *signature)
+is_older(const struct signature *signature, int64_t age_ns)
 {
 	struct timespec now;
 	clock_gettime(CLOCK_REALTIME, &now);
-	int64_t now_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-	return signature->modified_ns >= now_ns - GRAIN_NS ||
-	       signature->changed_ns >= now_ns - GRAIN_NS;
+	int64_t before_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - age_ns;
+	return signature->modified_ns < before_ns && signature->changed_ns < before_ns;
 }
 
 static int
@@ -196,37 +205,26 @@ content_digest(
 	return digest_take(loader->digest, out);
 }
 
-/* Take a file's new unit; it is NULL when memory is out. */
+/* Take a file's new unit. */
 static int
-take_unit(struct scan *scan, const struct tree_file *listed, const struct file *old,
-	struct file file, struct unit *unit)
+take_unit(struct scan *scan, const struct file *old, struct file file, struct unit *unit)
 {
-	if (unit == NULL)
-		return -1;
 	scan->load->changed = true;
-	file.path = strdup(listed->path);
 	return put_unit(&scan->next, scan->next.count, old, file, unit);
 }
 
-/* Take a file's bytes, unless they are those it had. */
+/* Keep what a file had; it is there, and what it holds now looks like this. */
 static int
-take_content(struct scan *scan, const struct tree_file *listed, const struct file *old, bool again)
+keep_listed(
+	struct scan *scan, const struct file *old, const struct signature *signature, bool again)
 {
-	struct loader *loader = scan->loader;
-	struct file file = {.signature = listed->signature, .again = again};
-	if (content_digest(loader, loader->buffer.data, loader->buffer.length, file.content) != 0)
-		return -1;
-	scan->load->n_read++;
-	if (old != NULL && memcmp(old->content, file.content, DIGEST_BYTES) == 0) {
-		struct file same = *old;
-		same.signature = file.signature;
-		same.again = again;
-		return keep(scan, &same);
-	}
-	return take_unit(scan, listed, old, file,
-		unit_new(loader->maker, listed->path,
-			loader->buffer.length > 0 ? loader->buffer.data : "",
-			loader->buffer.length));
+	struct file same = *old;
+	same.signature = *signature;
+	same.again = again;
+	same.seen_ms = same.gone_ms = 0;
+	scan->load->changed |= same.source.leaving;
+	same.source.leaving = false;
+	return keep(scan, &same);
 }
 
 /* Take a file's problem, unless it is the one it had. */
@@ -238,37 +236,92 @@ take_problem(struct scan *scan, const struct tree_file *listed, const struct fil
 	const struct unit *known = old != NULL ? old->source.faulty : NULL;
 	if (known != NULL && known->n_faults == 1 &&
 		strcmp(known->faults[0].message, error->message) == 0)
-		return keep(scan, old);
-	return take_unit(scan, listed, old, file, unit_new_failed(listed->path, error));
+		return keep_listed(scan, old, &listed->signature, true);
+	struct unit *unit = unit_new_failed(listed->path, error);
+	return unit != NULL ? take_unit(scan, old, file, unit) : -1;
 }
 
-/* What is not complete yet is left for the next scan. */
+/* Take a file's bytes, unless they are those it had. */
 static int
-leave(struct scan *scan, const struct file *old)
+take_content(struct scan *scan, const struct tree_file *listed, const struct file *old)
 {
+	struct loader *loader = scan->loader;
+	struct file file = {
+		.signature = listed->signature, .again = !is_older(&listed->signature, GRAIN_NS)};
+	if (content_digest(loader, loader->buffer.data, loader->buffer.length, file.content) != 0)
+		return -1;
+	if (old != NULL && memcmp(old->content, file.content, DIGEST_BYTES) == 0)
+		return keep_listed(scan, old, &file.signature, file.again);
+	struct unit *unit = unit_new(loader->maker, listed->path,
+		loader->buffer.length > 0 ? loader->buffer.data : "", loader->buffer.length);
+	if (unit != NULL)
+		return take_unit(scan, old, file, unit);
+	struct error error;
+	error_set(&error, "out of memory: the file will be tried again");
+	return take_problem(scan, listed, old, &error);
+}
+
+/* Leave what is not known to be complete for the next scan, and note since when it looks like that. */
+static int
+leave(struct scan *scan, const struct tree_file *listed, const struct file *old)
+{
+	struct file file =
+		old != NULL ? *old : (struct file){.path = (char *)(uintptr_t)listed->path};
+	bool same = file.seen_ms > 0 && signature_equal(&file.seen, &listed->signature);
+	if (!same)
+		file.seen_ms = scan->now_ms;
+	file.seen = listed->signature;
+	file.again = true;
+	file.gone_ms = 0;
 	scan->load->unsettled = true;
-	return old != NULL ? keep(scan, old) : 0;
+	return keep(scan, &file);
+}
+
+/* Whether new content is known to be complete. */
+static bool
+is_complete(const struct scan *scan, const struct tree_file *listed, const struct file *old)
+{
+	switch (watcher_evidence(scan->watcher, listed->path, scan->now_ms)) {
+	case EVIDENCE_COMPLETE:
+		return true;
+	case EVIDENCE_WRITING:
+		return false;
+	default:
+		break;
+	}
+	bool seen =
+		old != NULL && old->seen_ms > 0 && signature_equal(&old->seen, &listed->signature);
+	return is_older(&listed->signature, OLD_NS) ||
+	       (seen && scan->now_ms - old->seen_ms >= SETTLE_MS);
+}
+
+/* Read a file that may have changed. A write that began meanwhile shows in its signature or in the
+ * events. */
+static int
+read_file(struct scan *scan, const struct tree_file *listed, const struct file *old)
+{
+	struct error error;
+	enum tree_result result = tree_read(scan->tree, listed, &scan->loader->buffer, &error);
+	watcher_read(scan->watcher, scan->now_ms);
+	bool writing =
+		watcher_evidence(scan->watcher, listed->path, scan->now_ms) == EVIDENCE_WRITING;
+	if (result == TREE_FAILED)
+		return take_problem(scan, listed, old, &error);
+	if (result == TREE_CHANGED || writing)
+		return leave(scan, listed, old);
+	return take_content(scan, listed, old);
 }
 
 static int
 take_file(struct scan *scan, const struct tree_file *listed)
 {
-	struct error error;
 	const struct file *old = files_find(&scan->loader->files, listed->path);
 	if (old != NULL && !old->again && listed->problem == NULL &&
 		signature_equal(&old->signature, &listed->signature))
-		return keep(scan, old);
-	if (watcher_is_writing(scan->watcher, listed->path, scan->now_ms))
-		return leave(scan, old);
-	bool again = is_recent(&listed->signature);
-	switch (tree_read(scan->tree, listed, &scan->loader->buffer, &error)) {
-	case TREE_READ:
-		return take_content(scan, listed, old, again);
-	case TREE_FAILED:
-		return take_problem(scan, listed, old, &error);
-	default:
-		return leave(scan, old);
-	}
+		return keep_listed(scan, old, &old->signature, false);
+	if (listed->problem == NULL && !is_complete(scan, listed, old))
+		return leave(scan, listed, old);
+	return read_file(scan, listed, old);
 }
 
 /* Whether a path lies in a directory. */
@@ -292,18 +345,34 @@ is_listed(const struct tree_list *list, const char *path)
 		       compare_path_to_listed) != NULL;
 }
 
-/* Keep the files of a directory that cannot be read now: what is hidden is not gone. */
-static int
-keep_hidden(struct scan *scan, const struct tree_list *list, const char *directory)
+/* Whether a path lies in a directory that cannot be read now. */
+static bool
+is_hidden(const struct tree_list *list, const char *path)
 {
-	const struct files *old = &scan->loader->files;
-	for (size_t i = files_position(old, directory); i < old->count; i++) {
-		const struct file *file = &old->items[i];
-		if (is_below(file->path, directory) && !is_listed(list, file->path) &&
-			keep(scan, file) != 0)
-			return -1;
+	for (size_t i = 0; i < list->count; i++)
+		if (list->files[i].is_directory && is_below(path, list->files[i].path))
+			return true;
+	return false;
+}
+
+/* What is hidden is not gone, and what is gone is served on for a moment. */
+static int
+take_missing(struct scan *scan, const struct tree_list *list, const struct file *old)
+{
+	struct file file = *old;
+	bool serves = file.source.served != NULL || file.source.faulty != NULL;
+	if (is_hidden(list, file.path))
+		return keep(scan, &file);
+	if (file.gone_ms == 0)
+		file.gone_ms = scan->now_ms;
+	if (!serves || scan->now_ms - file.gone_ms >= LEAVE_MS) {
+		scan->load->changed |= serves;
+		return 0;
 	}
-	return 0;
+	scan->load->changed |= !file.source.leaving;
+	scan->load->unsettled = true;
+	file.source.leaving = true;
+	return keep(scan, &file);
 }
 
 static int
@@ -313,26 +382,17 @@ compare_paths(const void *a, const void *b)
 	return strcmp(x->path, y->path);
 }
 
-static bool
-same_paths(const struct files *a, const struct files *b)
-{
-	if (a->count != b->count)
-		return false;
-	for (size_t i = 0; i < a->count; i++)
-		if (strcmp(a->items[i].path, b->items[i].path) != 0)
-			return false;
-	return true;
-}
-
 static int
 take_files(struct scan *scan, const struct tree_list *list)
 {
-	for (size_t i = 0; i < list->count; i++) {
-		const struct tree_file *listed = &list->files[i];
-		if (take_file(scan, listed) != 0 ||
-			(listed->is_directory && keep_hidden(scan, list, listed->path) != 0))
+	const struct files *old = &scan->loader->files;
+	for (size_t i = 0; i < list->count; i++)
+		if (take_file(scan, &list->files[i]) != 0)
 			return -1;
-	}
+	for (size_t i = 0; i < old->count; i++)
+		if (!is_listed(list, old->items[i].path) &&
+			take_missing(scan, list, &old->items[i]) != 0)
+			return -1;
 	if (scan->next.count > 0)
 		qsort(scan->next.items, scan->next.count, sizeof(*scan->next.items), compare_paths);
 	return 0;
@@ -355,7 +415,7 @@ loader_scan(struct loader *loader, struct tree *tree, struct watcher *watcher, i
 	arena_reset(loader->arena);
 	watcher_begin(watcher);
 	int listed = tree_scan(tree, loader->arena, on_directory, watcher, &list, error);
-	watcher_end(watcher);
+	watcher_end(watcher, now_ms);
 	if (listed != 0)
 		return -1;
 	if (take_files(&scan, &list) != 0) {
@@ -363,32 +423,46 @@ loader_scan(struct loader *loader, struct tree *tree, struct watcher *watcher, i
 		error_set(error, "out of memory");
 		return -1;
 	}
-	load->changed |= !same_paths(&loader->files, &scan.next);
-	load->n_files = scan.next.count;
 	files_finish(&loader->files);
 	loader->files = scan.next;
 	return 0;
 }
 
+struct unit *
+loader_make(struct loader *loader, const char *path, const char *data, size_t length)
+{
+	return unit_new(loader->maker, path, data, length);
+}
+
+const char *
+loader_find_like(const struct loader *loader, const char *path)
+{
+	size_t stem = (size_t)(strrchr(path, '.') - path);
+	for (size_t i = 0; i < loader->files.count; i++) {
+		const char *other = loader->files.items[i].path;
+		const char *dot = strrchr(other, '.');
+		if (dot != NULL && (size_t)(dot - other) == stem && memcmp(other, path, stem) == 0)
+			return other;
+	}
+	return NULL;
+}
+
 int
-loader_put(struct loader *loader, const char *path, const struct signature *signature,
-	const char *data, size_t length)
+loader_put(struct loader *loader, const struct signature *signature, const char *data,
+	size_t length, struct unit *unit)
 {
 	struct file file = {.signature = *signature, .again = true};
-	if (content_digest(loader, data, length, file.content) != 0)
+	if (content_digest(loader, data, length, file.content) != 0) {
+		unit_unref(unit);
 		return -1;
-	struct unit *unit = unit_new(loader->maker, path, data, length);
-	if (unit == NULL)
-		return -1;
-	size_t at = files_position(&loader->files, path);
-	struct file *old = files_find(&loader->files, path);
-	struct file before = old != NULL ? *old : (struct file){0};
-	if (old != NULL)
-		memmove(old, old + 1, (--loader->files.count - at) * sizeof(*loader->files.items));
-	file.path = strdup(path);
-	int result = put_unit(&loader->files, at, old != NULL ? &before : NULL, file, unit);
-	file_finish(&before);
-	return result;
+	}
+	size_t at = files_position(&loader->files, unit->path);
+	struct file *old = files_find(&loader->files, unit->path);
+	if (old != NULL) { /* a scan was faster */
+		unit_unref(unit);
+		return 0;
+	}
+	return put_unit(&loader->files, at, NULL, file, unit);
 }
 
 struct snapshot *

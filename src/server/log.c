@@ -25,42 +25,37 @@ log_init(bool json)
 	as_json = json;
 }
 
-/* Put a text with the bytes that are not UTF-8 replaced, so that a log stays readable. */
+/* Put a text with the bytes that are not UTF-8 replaced and control characters escaped, so that nothing
+ * in it can act on a terminal or begin a line. */
 static void
 put_clean(struct buffer *out, const char *text)
 {
-	size_t length = strlen(text);
-	while (length > 0) {
-		size_t good = text_utf8_span(text, length);
-		buffer_put(out, text, good);
-		text += good;
-		length -= good;
-		if (length > 0) {
+	for (size_t left = strlen(text); left > 0;) {
+		size_t length = text_utf8_length(text, left);
+		unsigned control = text_control(text, left);
+		if (length == 0)
 			buffer_puts(out, "\xef\xbf\xbd");
-			text++;
-			length--;
-		}
+		else if (control != 0)
+			buffer_printf(out, "\\u%04x", control);
+		else
+			buffer_put(out, text, length);
+		length = length > 0 ? length : 1;
+		text += length;
+		left -= length;
 	}
 }
 
 static void
-put_json_text(struct buffer *out, const char *text)
+put_text(struct buffer *out, const char *text)
 {
 	struct buffer clean = {0};
 	put_clean(&clean, text);
-	json_put_string(out, clean.length > 0 ? clean.data : "");
+	const char *shown = clean.length > 0 ? clean.data : "";
+	if (as_json)
+		json_put_string(out, shown);
+	else
+		buffer_puts(out, shown);
 	buffer_finish(&clean);
-}
-
-/* Put a text for a terminal: control characters escaped. */
-static void
-put_plain_text(struct buffer *out, const char *text)
-{
-	size_t start = out->length;
-	put_clean(out, text);
-	for (size_t i = start; i < out->length; i++)
-		if ((unsigned char)out->data[i] < 0x20 || out->data[i] == 0x7f)
-			out->data[i] = '?';
 }
 
 static void
@@ -69,14 +64,14 @@ put_field(struct buffer *out, const struct log_field *field)
 	if (as_json) {
 		json_put_key(out, field->name);
 		if (field->text != NULL)
-			put_json_text(out, field->text);
+			put_text(out, field->text);
 		else
 			buffer_printf(out, "%lld", field->number);
 		return;
 	}
 	buffer_printf(out, "  %s=", field->name);
 	if (field->text != NULL)
-		put_plain_text(out, field->text);
+		put_text(out, field->text);
 	else
 		buffer_printf(out, "%lld", field->number);
 }
@@ -94,10 +89,10 @@ put_start(struct buffer *out, enum log_level level, const char *message)
 	if (as_json) {
 		buffer_printf(
 			out, "{\"time\":\"%s\",\"level\":\"%s\",\"msg\":", now, level_names[level]);
-		put_json_text(out, message);
+		put_text(out, message);
 	} else {
 		buffer_printf(out, "%s %-5s ", now, level_names[level]);
-		put_plain_text(out, message);
+		put_text(out, message);
 	}
 }
 

@@ -140,25 +140,30 @@ static const struct row {
 	const char *argument; /* what it takes; NULL for a switch */
 	set_option *set;
 	const char *help;
+	bool command; /* what to do instead of serving: not in the environment */
 } rows[] = {
-	{"listen",          "ADDRESS:PORT", set_listen,
-         "where to listen (default 127.0.0.1:8080; port 0: any free one)"                               },
-	{"workers",         "N",            set_workers,
-         "threads that answer (default: the CPUs this process may use)"                                 },
-	{"dev",             NULL,           set_dev,
-         "for trying out: writable, and the mock's test tokens are valid; loopback only"                },
-	{"writable",        NULL,           set_writable,        "let POST /prompts create prompt files"},
-	{"default-label",   "LABEL,...",    set_default_label,
-         "the version served when a request names none (default production)"                            },
-	{"allow-param",     "NAME,...",     set_allow_param,
-         "let prompts set a parameter that takes a request over, such as api_base"                      },
-	{"allow-empty",     NULL,           set_allow_empty,     "be ready without a single prompt"     },
-	{"allow-anonymous", NULL,           set_allow_anonymous,
-         "listen beyond loopback although anyone who can connect may read"                              },
-	{"log-format",      "FORMAT",       set_log_format,
-         "auto (text on a terminal, else JSON lines), text or json"                                     },
-	{"help",            NULL,           set_help,            "print this help"                      },
-	{"version",         NULL,           set_version,         "print the version"                    },
+  /* clang-format off */
+	{"listen", "ADDRESS:PORT", set_listen,
+		"where to listen (default 127.0.0.1:8080; port 0: any free one)", false},
+	{"workers", "N", set_workers,
+		"threads that answer (default: the CPUs this process may use)", false},
+	{"dev", NULL, set_dev,
+		"for trying out: writable, and the mock's test tokens are valid; loopback only", false},
+	{"writable", NULL, set_writable,
+		"let POST /prompts create prompt files", false},
+	{"default-label", "LABEL,...", set_default_label,
+		"the version served when a request names none (default production)", false},
+	{"allow-param", "NAME,...", set_allow_param,
+		"let prompts set a parameter that takes a request over, such as api_base", false},
+	{"allow-empty", NULL, set_allow_empty,
+		"be ready without a single prompt", false},
+	{"allow-anonymous", NULL, set_allow_anonymous,
+		"listen beyond loopback although anyone who can connect may read", false},
+	{"log-format", "FORMAT", set_log_format,
+		"auto (text on a terminal, else JSON lines), text or json", false},
+	{"help", NULL, set_help, "print this help", true},
+	{"version", NULL, set_version, "print the version", true},
+  /* clang-format on */
 };
 
 enum { N_ROWS = sizeof(rows) / sizeof(rows[0]) };
@@ -197,8 +202,19 @@ set_from_environment(const struct row *row, struct options *options, struct erro
 	return -1;
 }
 
+static void
+refuse_option(char **argv, struct error *error)
+{
+	if (optopt > ' ' && optopt < 0x7f)
+		error_set(error, "-%c is not an option here: see promptd --help", optopt);
+	else
+		error_set(error, "%s is not an option here: see promptd --help", argv[optind - 1]);
+}
+
+/* Set what the arguments give, and note which options that were. */
 static int
-set_from_arguments(int argc, char **argv, struct options *options, struct error *error)
+set_from_arguments(
+	int argc, char **argv, struct options *options, bool given[], struct error *error)
 {
 	struct option flags[N_ROWS + 1] = {0};
 	int index;
@@ -215,12 +231,13 @@ set_from_arguments(int argc, char **argv, struct options *options, struct error 
 			error_set(error, "%s takes a value: see promptd --help", argv[optind - 1]);
 			return -1;
 		} else if (found == '?') {
-			error_set(error, "%s is not an option here: see promptd --help",
-				argv[optind - 1]);
+			refuse_option(argv, error);
 			return -1;
 		} else if (rows[index].set(options, optarg, &reason) != 0) {
 			error_set(error, "--%s %s", rows[index].name, reason.message);
 			return -1;
+		} else {
+			given[index] = true;
 		}
 	}
 	return 0;
@@ -257,12 +274,14 @@ int
 options_parse(int argc, char **argv, struct options *options, struct error *error)
 {
 	*options = (struct options){.listen = "127.0.0.1:8080", .log_format = "auto"};
-	for (size_t i = 0; i < N_ROWS; i++)
-		if (set_from_environment(&rows[i], options, error) != 0)
-			return -1;
-	if (set_from_arguments(argc, argv, options, error) != 0 ||
+	bool given[N_ROWS] = {false};
+	if (set_from_arguments(argc, argv, options, given, error) != 0 ||
 		set_directory(argc, argv, options, error) != 0)
 		return -1;
+	for (size_t i = 0; i < N_ROWS; i++)
+		if (!given[i] && !rows[i].command &&
+			set_from_environment(&rows[i], options, error) != 0)
+			return -1;
 	if (options->default_labels.count == 0)
 		add_names(&options->default_labels, "production", error);
 	if (options->workers == 0)

@@ -26,9 +26,9 @@ struct options {
 	const char *log_format; /* "auto", "text" or "json" */
 };
 
-/* Read PROMPTD_* from the environment, then the arguments, which go first. Texts are borrowed from
- * both, so the options must not be moved. Returns -1 with an error that names the option and what it takes. Reads argv in getopt's way:
- * once in a process. */
+/* Read the arguments, and PROMPTD_* from the environment for options that they do not give. Texts are
+ * borrowed from both, and the options must not be moved. Returns -1 with an error that names the option
+ * and what it takes. Reads argv in getopt's way: once in a process. */
 int options_parse(int argc, char **argv, struct options *, struct error *);
 
 /* Print the help text, made from the table of options. */

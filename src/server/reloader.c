@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -18,7 +19,9 @@
 #include "core/prompt.h"
 #include "core/snapshot.h"
 #include "core/store.h"
+#include "core/text.h"
 #include "core/unit.h"
+#include "core/version.h"
 #include "server/clock.h"
 #include "server/loader.h"
 #include "server/log.h"
@@ -31,7 +34,9 @@ enum {
 	MAX_LATENCY_MS = 2000, /* but never later than this after the first event */
 	POLL_MS = 60 * 1000, /* look in any case, events or none */
 	BLIND_POLL_MS = 2000, /* the same where events cannot be had */
-	SETTLE_MS = 300, /* look again at a file that was being written, if no event comes */
+	SETTLE_MS = 100, /* look again at what was not settled, if no event comes */
+	START_POLL_MS = 10, /* the same while starting */
+	MAX_SAID = 100, /* problems that are logged at once */
 	REAP_MS = 100, /* try again to free snapshots that were in use */
 };
 
@@ -98,17 +103,31 @@ has_problem(const struct snapshot *snapshot, const struct problem *problem)
 static void
 log_problems(const struct snapshot *before, const struct snapshot *now)
 {
+	size_t said = 0;
 	for (size_t i = 0; i < now->n_problems; i++) {
 		struct buffer text = {0};
 		if (before != NULL && has_problem(before, &now->problems[i]))
+			continue;
+		if (++said > MAX_SAID)
 			continue;
 		problem_format(&now->problems[i], &text);
 		log_write(LOG_LEVEL_ERROR, text.failed ? now->problems[i].message : text.data,
 			LOG_END);
 		buffer_finish(&text);
 	}
+	if (said > MAX_SAID)
+		log_write(LOG_LEVEL_ERROR, "there are more problems",
+			LOG_NUMBER("more", said - MAX_SAID), LOG_END);
 	if (before != NULL && before->n_problems > 0 && now->n_problems == 0)
 		log_write(LOG_LEVEL_INFO, "all files are good again", LOG_END);
+}
+
+/* Whether a snapshot differs in what its log line says. */
+static bool
+tells_more(const struct snapshot *before, const struct snapshot *now)
+{
+	return before == NULL || strcmp(before->revision, now->revision) != 0 ||
+	       before->n_problems != now->n_problems;
 }
 
 /* Build the snapshot of what was loaded and make it current. */
@@ -119,40 +138,62 @@ publish(struct reloader *reloader)
 	if (snapshot == NULL)
 		return -1;
 	log_problems(reloader->published, snapshot);
-	log_write(LOG_LEVEL_INFO, "prompts published", LOG_NUMBER("prompts", snapshot->n_prompts),
-		LOG_NUMBER("problems", snapshot->n_problems),
-		LOG_TEXT("revision", snapshot->revision), LOG_END);
+	if (tells_more(reloader->published, snapshot))
+		log_write(LOG_LEVEL_INFO, "prompts published",
+			LOG_NUMBER("prompts", snapshot->n_prompts),
+			LOG_NUMBER("problems", snapshot->n_problems),
+			LOG_TEXT("revision", snapshot->revision), LOG_END);
 	store_publish(reloader->store, snapshot);
 	reloader->published = snapshot;
 	reloader->in_use = store_reap(reloader->store) > 0;
 	return 0;
 }
 
-/* Look at the directory that the path names now, and publish what changed. */
-static int
-scan(struct reloader *reloader, struct error *error)
+static void
+note_events(struct reloader *reloader)
 {
-	struct load load = {0};
+	int64_t now = clock_ms();
+	watcher_read(reloader->watcher, now);
+	if (!watcher_take_news(reloader->watcher))
+		return;
+	reloader->last_event_ms = now;
+	if (reloader->first_event_ms == 0)
+		reloader->first_event_ms = now;
+}
+
+/* Look at the directory that the path names now. */
+static int
+scan(struct reloader *reloader, struct load *load, struct error *error)
+{
+	*load = (struct load){0};
 	struct tree *tree = tree_open(reloader->directory, error);
+	reloader->first_event_ms = 0;
 	int result = tree == NULL ? -1
 				  : loader_scan(reloader->loader, tree, reloader->watcher,
-					    clock_ms(), &load, error);
+					    clock_ms(), load, error);
 	tree_close(tree);
 	reloader->scanned_ms = clock_ms();
-	reloader->first_event_ms = 0;
-	reloader->unsettled = load.unsettled;
-	if (result == 0 && (load.changed || reloader->published == NULL) &&
-		publish(reloader) != 0) {
-		error_set(error, "out of memory");
-		result = -1;
-	}
+	reloader->unsettled = load->unsettled;
+	note_events(reloader);
 	return result;
 }
 
 int
 reloader_load(struct reloader *reloader, struct error *error)
 {
-	return scan(reloader, error);
+	struct load load;
+	int64_t start_ms = clock_ms();
+	for (;;) {
+		if (scan(reloader, &load, error) != 0)
+			return -1;
+		if (!load.unsettled || clock_ms() - start_ms >= MAX_LATENCY_MS)
+			break;
+		poll(NULL, 0, START_POLL_MS); /* files are being put in place: wait for all */
+	}
+	if (publish(reloader) == 0)
+		return 0;
+	error_set(error, "out of memory");
+	return -1;
 }
 
 /* Look again; where that fails the last prompts go on being served, and it is said once. */
@@ -160,7 +201,12 @@ static void
 rescan(struct reloader *reloader)
 {
 	struct error error;
-	bool failed = scan(reloader, &error) != 0;
+	struct load load;
+	bool failed = scan(reloader, &load, &error) != 0;
+	if (!failed && load.changed && publish(reloader) != 0) {
+		error_set(&error, "out of memory");
+		failed = true;
+	}
 	if (failed && !reloader->root_lost)
 		log_write(LOG_LEVEL_ERROR, error.message, LOG_TEXT("serving", "the last prompts"),
 			LOG_END);
@@ -169,60 +215,132 @@ rescan(struct reloader *reloader)
 	reloader->root_lost = failed;
 }
 
-static enum job_outcome
-check_new(const struct snapshot *snapshot, const struct job *job)
+__attribute__((format(printf, 3, 4))) static void
+say(struct job *job, enum job_outcome outcome, const char *format, ...)
 {
-	const struct group *group = snapshot_find(snapshot, job->id);
-	if (group == NULL)
-		return JOB_CREATED;
-	for (size_t i = 0; i < group->count; i++) {
-		const char *version = group->entries[i].prompt->version;
-		bool same = version == NULL || job->version == NULL
-				    ? version == job->version
-				    : strcmp(version, job->version) == 0;
-		if (same)
-			return JOB_ID_EXISTS;
+	va_list args;
+	va_start(args, format);
+	vsnprintf(job->message, sizeof(job->message), format, args);
+	va_end(args);
+	text_trim_utf8(job->message);
+	job->outcome = outcome;
+}
+
+/* Whether a label that the new prompt brings would be in conflict with a version that is served. */
+static bool
+check_labels(struct job *job, const struct prompt *prompt, const struct entry *entry)
+{
+	const char *version = entry->prompt->version != NULL ? entry->prompt->version : "";
+	for (size_t i = 0; i < prompt->n_labels; i++) {
+		const char *label = prompt->labels[i];
+		if (!entry_has_label(entry, label) && strcmp(label, version) != 0)
+			continue;
+		say(job, JOB_TAKEN,
+			"label '%s' is %s '%s' of this prompt: take it away there first", label,
+			strcmp(label, version) == 0 ? "the version" : "held by version", version);
+		return false;
 	}
-	return job->version == NULL ? JOB_VERSION_NEEDED : JOB_CREATED;
+	if (prompt->version == NULL || !entry_has_label(entry, prompt->version))
+		return true;
+	say(job, JOB_TAKEN, "version '%s' is a label of this prompt: give it another version",
+		prompt->version);
+	return false;
+}
+
+/* Whether a new prompt can stand beside the versions of its id. */
+static bool
+check_versions(struct job *job, const struct prompt *prompt, const struct group *group)
+{
+	for (size_t i = 0; group != NULL && i < group->count; i++) {
+		const struct entry *entry = &group->entries[i];
+		if (version_compare(entry->prompt->version, prompt->version) == 0) {
+			job->outcome = JOB_ID_EXISTS;
+			return false;
+		}
+		if (!check_labels(job, prompt, entry))
+			return false;
+	}
+	if (group == NULL || prompt->version != NULL)
+		return true;
+	job->outcome = JOB_VERSION_NEEDED;
+	return false;
+}
+
+/* Whether the job's file would be served as it was sent, and disturb nothing. */
+static bool
+check_new(struct reloader *reloader, struct job *job, const struct unit *unit)
+{
+	if (unit == NULL) {
+		say(job, JOB_FAILED, "out of memory");
+		return false;
+	}
+	if (job->length > TREE_MAX_FILE_BYTES || unit->n_errors > 0) {
+		say(job, JOB_INVALID, "the file would not be served: %s",
+			unit->n_errors > 0 ? unit->faults[0].message : "it is larger than 1 MiB");
+		return false;
+	}
+	const struct prompt *prompt = &unit->prompts[0];
+	if (!check_versions(job, prompt, snapshot_find(reloader->published, prompt->id)))
+		return false;
+	const char *like = loader_find_like(reloader->loader, job->path);
+	if (like != NULL)
+		say(job, JOB_TAKEN, "file '%s' already exists", like);
+	return like == NULL;
 }
 
 /* Serve a file that was just written. If that fails now, the events of the write bring it. */
 static void
-publish_written(struct reloader *reloader, const struct job *job)
+publish_written(struct reloader *reloader, const struct job *job, struct unit *unit)
 {
 	struct error error;
 	struct signature signature;
 	struct tree *tree = tree_open(reloader->directory, &error);
 	bool found = tree != NULL && tree_stat(tree, job->path, &signature);
 	tree_close(tree);
-	if (!found ||
-		loader_put(reloader->loader, job->path, &signature, job->data, job->length) != 0 ||
+	log_write(LOG_LEVEL_INFO, "prompt created", LOG_TEXT("path", job->path), LOG_END);
+	if (!found) {
+		unit_unref(unit);
+		return;
+	}
+	if (loader_put(reloader->loader, &signature, job->data, job->length, unit) != 0 ||
 		publish(reloader) != 0)
 		log_write(LOG_LEVEL_WARN, "a new file is served after the next look",
 			LOG_TEXT("path", job->path), LOG_END);
 }
 
 static void
-run_job(struct reloader *reloader, struct job *job)
+write_new(struct reloader *reloader, struct job *job, struct unit *unit)
 {
 	static const enum job_outcome outcomes[] = {
 		[WRITER_CREATED] = JOB_CREATED,
-		[WRITER_EXISTS] = JOB_FILE_EXISTS,
+		[WRITER_EXISTS] = JOB_TAKEN,
+		[WRITER_BLOCKED] = JOB_TAKEN,
+		[WRITER_DENIED] = JOB_DENIED,
 		[WRITER_FULL] = JOB_FULL,
 		[WRITER_FAILED] = JOB_FAILED,
 	};
-	struct error error = {0};
-	job->outcome = check_new(reloader->published, job);
-	if (job->outcome == JOB_CREATED)
-		job->outcome = outcomes[writer_create(
-			reloader->directory, job->path, job->data, job->length, &error)];
-	snprintf(job->message, sizeof(job->message), "%s", error.message);
-	if (job->outcome == JOB_CREATED) {
-		log_write(LOG_LEVEL_INFO, "prompt created", LOG_TEXT("path", job->path), LOG_END);
-		publish_written(reloader, job);
-	} else if (*error.message != '\0') {
-		log_write(LOG_LEVEL_ERROR, error.message, LOG_END);
+	struct error error;
+	enum writer_result result =
+		writer_create(reloader->directory, job->path, job->data, job->length, &error);
+	if (result == WRITER_CREATED) {
+		job->outcome = JOB_CREATED;
+		publish_written(reloader, job, unit);
+		return;
 	}
+	unit_unref(unit);
+	say(job, outcomes[result], "%s", error.message);
+	if (result != WRITER_EXISTS && result != WRITER_BLOCKED)
+		log_write(LOG_LEVEL_ERROR, error.message, LOG_END);
+}
+
+static void
+run_job(struct reloader *reloader, struct job *job)
+{
+	struct unit *unit = loader_make(reloader->loader, job->path, job->data, job->length);
+	if (check_new(reloader, job, unit))
+		write_new(reloader, job, unit);
+	else
+		unit_unref(unit);
 	job->on_done(job);
 }
 
@@ -282,17 +400,6 @@ wait_for_work(struct reloader *reloader)
 	if (read(reloader->wake, &count, sizeof(count)) < 0 && errno != EAGAIN)
 		log_write(LOG_LEVEL_ERROR, "eventfd failed", LOG_TEXT("reason", strerror(errno)),
 			LOG_END);
-}
-
-static void
-note_events(struct reloader *reloader)
-{
-	int64_t now = clock_ms();
-	if (!watcher_read(reloader->watcher, now))
-		return;
-	reloader->last_event_ms = now;
-	if (reloader->first_event_ms == 0)
-		reloader->first_event_ms = now;
 }
 
 static void *

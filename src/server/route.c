@@ -26,19 +26,11 @@ route_parameter_name(enum parameter parameter)
 	return parameter_names[parameter];
 }
 
-static int
-hex_digit(char character)
-{
-	const char *digits = "0123456789abcdef0123456789ABCDEF";
-	const char *found = character != '\0' ? strchr(digits, character) : NULL;
-	return found != NULL ? (int)(found - digits) % 16 : -1;
-}
-
 static bool
-is_control(const char *text, size_t length)
+has_control(const char *text, size_t length)
 {
 	for (size_t i = 0; i < length; i++)
-		if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
+		if (text[i] == '\0' || text_control(text + i, length - i) != 0)
 			return true;
 	return false;
 }
@@ -57,8 +49,8 @@ decode(struct arena *arena, const char *text, size_t length, bool is_query, stru
 		out[used++] = is_query && text[i] == '+' ? ' ' : text[i];
 		if (text[i] != '%')
 			continue;
-		int high = length - i > 2 ? hex_digit(text[i + 1]) : -1;
-		int low = high >= 0 ? hex_digit(text[i + 2]) : -1;
+		int high = length - i > 2 ? text_hex_digit((unsigned char)text[i + 1]) : -1;
+		int low = high >= 0 ? text_hex_digit((unsigned char)text[i + 2]) : -1;
 		if (low < 0) {
 			error_set(error, "%% takes two hexadecimal digits");
 			return NULL;
@@ -67,30 +59,31 @@ decode(struct arena *arena, const char *text, size_t length, bool is_query, stru
 		i += 2;
 	}
 	out[used] = '\0';
-	if (is_control(out, used) || text_utf8_span(out, used) != used) {
-		error_set(error, "%s", is_control(out, used) ? "a control character" : "not UTF-8");
+	if (has_control(out, used) || text_utf8_span(out, used) != used) {
+		error_set(
+			error, "%s", has_control(out, used) ? "a control character" : "not UTF-8");
 		return NULL;
 	}
 	return out;
 }
 
+/* Take a name=value pair; one whose name is not known is ignored, whatever it holds. */
 static int
 parse_pair(struct arena *arena, const char *pair, size_t length, struct target *target,
 	struct error *error)
 {
 	const char *equals = memchr(pair, '=', length);
 	size_t name_length = equals != NULL ? (size_t)(equals - pair) : length;
+	size_t skipped = equals != NULL ? name_length + 1 : length;
 	const char *name = decode(arena, pair, name_length, true, error);
-	const char *value =
-		equals == NULL ? ""
-		: name == NULL ? NULL
-			       : decode(arena, equals + 1, length - name_length - 1, true, error);
-	if (name == NULL || value == NULL)
-		return -1;
-	for (size_t i = 0; i < N_PARAMETERS; i++)
-		if (strcmp(name, parameter_names[i]) == 0)
-			target->parameters[i] =
-				*value != '\0' || i == PARAMETER_PROMPT_ID ? value : NULL;
+	for (size_t i = 0; i < N_PARAMETERS; i++) {
+		if (name == NULL || strcmp(name, parameter_names[i]) != 0)
+			continue;
+		const char *value = decode(arena, pair + skipped, length - skipped, true, error);
+		if (value == NULL)
+			return -1;
+		target->parameters[i] = *value != '\0' || i == PARAMETER_PROMPT_ID ? value : NULL;
+	}
 	return 0;
 }
 
@@ -110,13 +103,6 @@ parse_query(struct arena *arena, const char *query, size_t length, struct target
 	return 0;
 }
 
-static bool
-ends_in(const char *path, size_t length, const char *ending)
-{
-	size_t tail = strlen(ending);
-	return length > tail && memcmp(path + length - tail, ending, tail) == 0;
-}
-
 /* Everything behind /prompts/ is an id, save a verb as the last raw segment. */
 static int
 parse_prompt_path(struct arena *arena, const char *path, size_t length, struct target *target,
@@ -131,7 +117,7 @@ parse_prompt_path(struct arena *arena, const char *path, size_t length, struct t
 		{"",           ENDPOINT_PROMPT   },
 	};
 	size_t verb = 0;
-	while (!ends_in(path, length, verbs[verb].ending) && *verbs[verb].ending != '\0')
+	while (!text_ends_in(path, length, verbs[verb].ending) && *verbs[verb].ending != '\0')
 		verb++;
 	target->id = decode(arena, path, length - strlen(verbs[verb].ending), false, error);
 	if (target->id == NULL)
@@ -167,8 +153,8 @@ parse_path(struct arena *arena, const char *path, size_t length, struct target *
 static const char *
 path_start(const char *uri)
 {
-	const char *authority = strstr(uri, "://");
-	if (*uri == '/' || authority == NULL)
+	const char *authority = uri + strcspn(uri, ":/?#");
+	if (strncmp(authority, "://", 3) != 0)
 		return uri;
 	return authority + 3 + strcspn(authority + 3, "/?#");
 }

@@ -29,6 +29,7 @@ struct step {
 	int descriptor;
 	uint64_t device, inode;
 	unsigned level;
+	bool linked; /* at or below a link */
 };
 
 struct scan {
@@ -40,7 +41,7 @@ struct scan {
 };
 
 static int scan_directory(
-	struct scan *, const struct step *above, const char *path, int descriptor);
+	struct scan *, const struct step *above, const char *path, int descriptor, bool linked);
 
 bool
 signature_equal(const struct signature *a, const struct signature *b)
@@ -122,12 +123,18 @@ leads_back(const struct step *step, const struct stat *stat)
 	return false;
 }
 
+/* Links are followed one deep: below a linked directory further ones could multiply without end. */
 static int
 enter_directory(struct scan *scan, const struct step *above, const char *name, const char *path,
-	const struct stat *stat)
+	const struct stat *stat, bool is_link)
 {
 	if (above->level + 1 > TREE_MAX_LEVELS) {
 		add_problem(scan, path, true, "more than 16 levels of directories");
+		return 0;
+	}
+	if (is_link && above->linked) {
+		add_problem(scan, path, true,
+			"a link to a directory below another: only one is followed");
 		return 0;
 	}
 	if (leads_back(above, stat)) {
@@ -139,7 +146,7 @@ enter_directory(struct scan *scan, const struct step *above, const char *name, c
 	if (descriptor < 0 && (errno == ELOOP || errno == ENOTDIR))
 		descriptor = open_beneath(scan->tree, path, O_RDONLY | O_DIRECTORY);
 	if (descriptor >= 0)
-		return scan_directory(scan, above, path, descriptor);
+		return scan_directory(scan, above, path, descriptor, is_link || above->linked);
 	if (errno != ENOENT) /* gone meanwhile: the next scan sees it */
 		add_problem(scan, path, true, strerror(errno));
 	return 0;
@@ -180,6 +187,9 @@ clean_path(struct arena *arena, const char *path)
 	return copy != NULL ? copy : "";
 }
 
+/* The rest of a directory cannot be seen: its files are hidden, not gone. */
+enum { HIDDEN = 1 };
+
 static int
 scan_name(struct scan *scan, const struct step *above, const char *name)
 {
@@ -197,12 +207,17 @@ scan_name(struct scan *scan, const struct step *above, const char *name)
 				"the name is not UTF-8: rename the file");
 		return 0;
 	}
-	if (fstatat(above->descriptor, name, &stat, AT_SYMLINK_NOFOLLOW) != 0)
-		return 0; /* gone meanwhile */
-	if (S_ISLNK(stat.st_mode) && !follow_link(scan, above, name, path, &stat))
+	if (fstatat(above->descriptor, name, &stat, AT_SYMLINK_NOFOLLOW) != 0) {
+		if (errno == ENOENT) /* gone meanwhile */
+			return 0;
+		add_problem(scan, above->path, true, strerror(errno));
+		return HIDDEN;
+	}
+	bool is_link = S_ISLNK(stat.st_mode);
+	if (is_link && !follow_link(scan, above, name, path, &stat))
 		return 0;
 	if (S_ISDIR(stat.st_mode))
-		return enter_directory(scan, above, name, path, &stat);
+		return enter_directory(scan, above, name, path, &stat, is_link);
 	if (!name_is_prompt_file(name))
 		return 0;
 	if (S_ISREG(stat.st_mode))
@@ -223,14 +238,16 @@ scan_names(struct scan *scan, const struct step *step, DIR *names)
 				add_problem(scan, step->path, true, strerror(errno));
 			return 0;
 		}
-		if (scan_name(scan, step, entry->d_name) != 0)
-			return -1;
+		int result = scan_name(scan, step, entry->d_name);
+		if (result != 0)
+			return result == HIDDEN ? 0 : -1;
 	}
 }
 
 /* List a directory and all below it; takes the descriptor. */
 static int
-scan_directory(struct scan *scan, const struct step *above, const char *path, int descriptor)
+scan_directory(
+	struct scan *scan, const struct step *above, const char *path, int descriptor, bool linked)
 {
 	struct stat stat;
 	scan->on_directory(scan->context, descriptor, path);
@@ -244,7 +261,7 @@ scan_directory(struct scan *scan, const struct step *above, const char *path, in
 		return 0;
 	}
 	struct step step = {above, path, descriptor, stat.st_dev, stat.st_ino,
-		above != NULL ? above->level + 1 : 0};
+		above != NULL ? above->level + 1 : 0, linked};
 	int result = scan_names(scan, &step, names);
 	closedir(names);
 	return result;
@@ -275,7 +292,7 @@ tree_scan(struct tree *tree, struct arena *arena, tree_on_directory *on_director
 		error_set(error, "cannot read the prompt directory: %s", strerror(errno));
 		return -1;
 	}
-	int result = scan_directory(&scan, NULL, "", root);
+	int result = scan_directory(&scan, NULL, "", root, false);
 	list->count = scan.files.length / sizeof(struct tree_file);
 	list->files = arena_array(arena, list->count, sizeof(struct tree_file));
 	if (result != 0 || scan.files.failed || list->files == NULL) {

@@ -5,6 +5,8 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <search.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +17,7 @@
 
 enum {
 	WRITE_IDLE_MS = 2000,
-	MAX_WRITERS = 64, /* beyond that a file counts as written once it is quiet */
+	MAX_TRACES = 65536, /* beyond that a change leaves no evidence */
 	EVENT_BYTES = 16 * 1024
 };
 
@@ -30,8 +32,11 @@ struct watch {
 	char *path;
 };
 
-struct writer {
+/* What was seen of a file. */
+struct trace {
+	struct trace *next; /* the list of all */
 	char *path;
+	enum evidence evidence;
 	int64_t last_ms;
 };
 
@@ -39,10 +44,35 @@ struct watcher {
 	int descriptor;
 	struct watch *watches; /* by id */
 	size_t n_watches, capacity;
-	struct writer writers[MAX_WRITERS];
-	size_t n_writers;
-	bool blind, said_blind;
+	void *by_path; /* a tsearch(3) tree of struct trace */
+	struct trace *traces;
+	size_t n_traces;
+	bool news, blind, said_blind;
 };
+
+static int
+compare_traces(const void *a, const void *b)
+{
+	const struct trace *x = a, *y = b;
+	return strcmp(x->path, y->path);
+}
+
+static void
+free_trace(void *node)
+{
+	struct trace *trace = node;
+	free(trace->path);
+	free(trace);
+}
+
+static void
+forget_traces(struct watcher *watcher)
+{
+	tdestroy(watcher->by_path, free_trace);
+	watcher->by_path = NULL;
+	watcher->traces = NULL;
+	watcher->n_traces = 0;
+}
 
 struct watcher *
 watcher_new(void)
@@ -63,8 +93,7 @@ watcher_free(struct watcher *watcher)
 		close(watcher->descriptor);
 	for (size_t i = 0; i < watcher->n_watches; i++)
 		free(watcher->watches[i].path);
-	for (size_t i = 0; i < watcher->n_writers; i++)
-		free(watcher->writers[i].path);
+	forget_traces(watcher);
 	free(watcher->watches);
 	free(watcher);
 }
@@ -156,9 +185,27 @@ watcher_add(struct watcher *watcher, int descriptor, const char *path)
 		watcher->blind = true;
 }
 
-void
-watcher_end(struct watcher *watcher)
+/* Forget what was seen long ago: by now its content was taken, or its times are old enough. */
+static void
+forget_old_traces(struct watcher *watcher, int64_t now_ms)
 {
+	for (struct trace **at = &watcher->traces; *at != NULL;) {
+		struct trace *trace = *at;
+		if (now_ms - trace->last_ms < 5 * WRITE_IDLE_MS) {
+			at = &trace->next;
+			continue;
+		}
+		*at = trace->next;
+		tdelete(trace, &watcher->by_path, compare_traces);
+		free_trace(trace);
+		watcher->n_traces--;
+	}
+}
+
+void
+watcher_end(struct watcher *watcher, int64_t now_ms)
+{
+	forget_old_traces(watcher, now_ms);
 	size_t kept = 0;
 	for (size_t i = 0; i < watcher->n_watches; i++) {
 		struct watch *watch = &watcher->watches[i];
@@ -179,34 +226,48 @@ watcher_end(struct watcher *watcher)
 	watcher->said_blind = watcher->blind;
 }
 
-static void
-forget_writer(struct watcher *watcher, size_t at)
+static struct trace *
+find_trace(const struct watcher *watcher, const char *path)
 {
-	free(watcher->writers[at].path);
-	watcher->writers[at] = watcher->writers[--watcher->n_writers];
+	const struct trace key = {.path = (char *)(uintptr_t)path};
+	struct trace **found = tfind(&key, &watcher->by_path, compare_traces);
+	return found != NULL ? *found : NULL;
 }
 
-/* Note whether a file is being written. */
+/* A new trace, or NULL where there is no room or memory: then there is no evidence. */
+static struct trace *
+add_trace(struct watcher *watcher, const char *path)
+{
+	struct trace *trace = watcher->n_traces < MAX_TRACES ? calloc(1, sizeof(*trace)) : NULL;
+	if (trace == NULL)
+		return NULL;
+	trace->path = strdup(path);
+	if (trace->path == NULL || tsearch(trace, &watcher->by_path, compare_traces) == NULL) {
+		free_trace(trace);
+		return NULL;
+	}
+	trace->next = watcher->traces;
+	watcher->traces = trace;
+	watcher->n_traces++;
+	return trace;
+}
+
 static void
-note_writer(struct watcher *watcher, const struct watch *watch, const char *name, bool writing,
-	int64_t now_ms)
+note_evidence(struct watcher *watcher, const struct watch *watch, const char *name,
+	enum evidence evidence, int64_t now_ms)
 {
 	char path[PATH_MAX];
 	int length = snprintf(
 		path, sizeof(path), "%s%s%s", watch->path, *watch->path != '\0' ? "/" : "", name);
-	size_t at = 0;
 	if (length < 0 || (size_t)length >= sizeof(path))
 		return;
-	while (at < watcher->n_writers && strcmp(watcher->writers[at].path, path) != 0)
-		at++;
-	if (at < watcher->n_writers && !writing)
-		forget_writer(watcher, at);
-	else if (at < watcher->n_writers)
-		watcher->writers[at].last_ms = now_ms;
-	else if (writing && at < MAX_WRITERS) {
-		watcher->writers[at] = (struct writer){strdup(path), now_ms};
-		watcher->n_writers += watcher->writers[at].path != NULL;
-	}
+	struct trace *trace = find_trace(watcher, path);
+	if (trace == NULL)
+		trace = add_trace(watcher, path);
+	if (trace == NULL)
+		return;
+	trace->evidence = evidence;
+	trace->last_ms = now_ms;
 }
 
 /* A name that cannot lead to a prompt file is noise; "..data" is what a ConfigMap's links go through. */
@@ -222,53 +283,81 @@ is_relevant(const struct inotify_event *event)
 	return name_is_prompt_file(event->name) || (event->mask & entry_events) != 0;
 }
 
-static bool
+/* What an event says of the file it names; ATTRIB says nothing. A file that was just made may be a
+ * link to something that is being written. */
+static void
+take_evidence(struct watcher *watcher, const struct watch *watch, const struct inotify_event *event,
+	int64_t now_ms)
+{
+	static const struct {
+		uint32_t events;
+		enum evidence evidence;
+	} meanings[] = {
+		{IN_MODIFY,			     EVIDENCE_WRITING },
+		{IN_CLOSE_WRITE | IN_MOVED_TO,          EVIDENCE_COMPLETE},
+		{IN_CREATE | IN_DELETE | IN_MOVED_FROM, EVIDENCE_NONE    },
+	};
+	if ((event->mask & IN_ISDIR) != 0 || !name_is_prompt_file(event->name))
+		return;
+	for (size_t i = 0; i < sizeof(meanings) / sizeof(meanings[0]); i++)
+		if ((event->mask & meanings[i].events) != 0)
+			note_evidence(watcher, watch, event->name, meanings[i].evidence, now_ms);
+}
+
+static void
 take_event(struct watcher *watcher, const struct inotify_event *event, int64_t now_ms)
 {
 	if ((event->mask & IN_Q_OVERFLOW) != 0) {
 		log_write(LOG_LEVEL_WARN, "events were lost: looking everywhere", LOG_END);
-		while (watcher->n_writers > 0)
-			forget_writer(watcher, 0);
-		return true;
+		forget_traces(watcher);
+		watcher->news = true;
+		return;
 	}
 	const struct watch *watch = find(watcher, event->wd);
-	if (watch == NULL || !is_relevant(event))
-		return false;
-	if (event->len > 0 && name_is_prompt_file(event->name) && (event->mask & IN_ISDIR) == 0)
-		if ((event->mask & ~(uint32_t)IN_ATTRIB) != 0)
-			note_writer(watcher, watch, event->name,
-				(event->mask & (IN_MODIFY | IN_CREATE)) != 0, now_ms);
-	return true;
+	if (!is_relevant(event))
+		return;
+	watcher->news = true;
+	if (watch != NULL && event->len > 0)
+		take_evidence(watcher, watch, event, now_ms);
 }
 
-bool
+void
 watcher_read(struct watcher *watcher, int64_t now_ms)
 {
 	_Alignas(struct inotify_event) char events[EVENT_BYTES];
-	bool relevant = false;
 	if (watcher->descriptor < 0)
-		return false;
+		return;
 	for (;;) {
 		ssize_t length = read(watcher->descriptor, events, sizeof(events));
 		if (length < 0 && errno == EINTR)
 			continue;
 		if (length <= 0)
-			return relevant;
+			return;
 		for (const char *at = events; at < events + length;) {
 			const struct inotify_event *event = (const void *)at;
-			relevant |= take_event(watcher, event, now_ms);
+			take_event(watcher, event, now_ms);
 			at += sizeof(*event) + event->len;
 		}
 	}
 }
 
 bool
-watcher_is_writing(const struct watcher *watcher, const char *path, int64_t now_ms)
+watcher_take_news(struct watcher *watcher)
 {
-	for (size_t i = 0; i < watcher->n_writers; i++)
-		if (strcmp(watcher->writers[i].path, path) == 0)
-			return now_ms - watcher->writers[i].last_ms < WRITE_IDLE_MS;
-	return false;
+	bool news = watcher->news;
+	watcher->news = false;
+	return news;
+}
+
+enum evidence
+watcher_evidence(const struct watcher *watcher, const char *path, int64_t now_ms)
+{
+	const struct trace *trace = find_trace(watcher, path);
+	if (trace == NULL)
+		return EVIDENCE_NONE;
+	if (trace->evidence == EVIDENCE_WRITING && now_ms - trace->last_ms >= WRITE_IDLE_MS)
+		return EVIDENCE_NONE;
+	return trace->evidence;
 }
 
 bool

@@ -17,44 +17,56 @@
 static const char temporary_name[] = ".promptd-new.tmp";
 
 static enum writer_result
-result_of(int reason, const char *what, const char *path, struct error *error)
+result_of(int reason, const char *path, struct error *error)
 {
-	if (reason == EEXIST)
-		return WRITER_EXISTS;
-	error_set(error, "cannot %s \"%s\": %s", what, path, strerror(reason));
-	return reason == ENOSPC || reason == EDQUOT ? WRITER_FULL : WRITER_FAILED;
+	static const struct {
+		int reason;
+		enum writer_result result;
+	} results[] = {
+		{EEXIST,  WRITER_EXISTS },
+		{ENOTDIR, WRITER_BLOCKED},
+		{ELOOP,   WRITER_BLOCKED},
+		{EACCES,  WRITER_DENIED },
+		{EPERM,   WRITER_DENIED },
+		{EROFS,   WRITER_DENIED },
+		{ENOSPC,  WRITER_FULL   },
+		{EDQUOT,  WRITER_FULL   },
+	};
+	error_set(error, "cannot write \"%s\": %s", path, strerror(reason));
+	for (size_t i = 0; i < sizeof(results) / sizeof(results[0]); i++)
+		if (results[i].reason == reason)
+			return results[i].result;
+	return WRITER_FAILED;
 }
 
 /* Open the directory of one more segment, making it where it is not there. Links are not followed:
  * one could lead out of the prompt directory. */
 static int
-enter(int parent, const char *name)
+enter(int parent, const char *name, size_t *made)
 {
-	if (mkdirat(parent, name, 0777) == 0) {
-		if (fsync(parent) != 0)
-			return -1;
-	} else if (errno != EEXIST) {
+	bool is_new = mkdirat(parent, name, 0777) == 0;
+	if (!is_new && errno != EEXIST)
 		return -1;
-	}
+	*made += is_new;
+	if (is_new && fsync(parent) != 0)
+		return -1;
 	return openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
-/* Open the directory that a path's last segment stands in; *name is that segment. */
+/* Open the directory that a path's last segment stands in; *name is that segment, *made how many
+ * directories are new. */
 static int
-open_parent(const char *directory, const char *path, const char **name)
+open_parent(int root, const char *path, const char **name, size_t *made)
 {
 	char segment[NAME_MAX + 1];
-	int parent = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int parent = openat(root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	for (const char *slash; parent >= 0 && (slash = strchr(path, '/')) != NULL;) {
-		size_t length = (size_t)(slash - path);
+		int length = snprintf(segment, sizeof(segment), "%.*s", (int)(slash - path), path);
 		int next = -1;
-		if (length <= NAME_MAX) {
-			memcpy(segment, path, length);
-			segment[length] = '\0';
-			next = enter(parent, segment);
-		} else {
+		if (length <= NAME_MAX)
+			next = enter(parent, segment, made);
+		else
 			errno = ENAMETOOLONG;
-		}
 		int reason = errno;
 		close(parent);
 		errno = reason;
@@ -63,6 +75,19 @@ open_parent(const char *directory, const char *path, const char **name)
 	}
 	*name = path;
 	return parent;
+}
+
+/* Remove the directories that were made for a path, the innermost first. */
+static void
+remove_made(int root, const char *path, size_t made)
+{
+	char prefix[PATH_MAX];
+	snprintf(prefix, sizeof(prefix), "%s", path);
+	for (char *slash; made > 0 && (slash = strrchr(prefix, '/')) != NULL;) {
+		*slash = '\0';
+		if (unlinkat(root, prefix, AT_REMOVEDIR) == 0)
+			made--;
+	}
 }
 
 static bool
@@ -95,14 +120,14 @@ write_temporary(int parent, const char *data, size_t length)
 	return reason;
 }
 
-enum writer_result
-writer_create(const char *directory, const char *path, const char *data, size_t length,
-	struct error *error)
+/* Write and rename in place below the root. Returns 0, or an errno. */
+static int
+create(int root, const char *path, const char *data, size_t length, size_t *made)
 {
 	const char *name;
-	int parent = open_parent(directory, path, &name);
+	int parent = open_parent(root, path, &name, made);
 	if (parent < 0)
-		return result_of(errno, "make the directory of", path, error);
+		return errno;
 	int reason = write_temporary(parent, data, length);
 	if (reason == 0 && renameat2(parent, temporary_name, parent, name, RENAME_NOREPLACE) != 0)
 		reason = errno;
@@ -111,5 +136,20 @@ writer_create(const char *directory, const char *path, const char *data, size_t 
 	else if (fsync(parent) != 0)
 		reason = errno;
 	close(parent);
-	return reason == 0 ? WRITER_CREATED : result_of(reason, "write", path, error);
+	return reason;
+}
+
+enum writer_result
+writer_create(const char *directory, const char *path, const char *data, size_t length,
+	struct error *error)
+{
+	size_t made = 0;
+	int root = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		return result_of(errno, path, error);
+	int reason = create(root, path, data, length, &made);
+	if (reason != 0)
+		remove_made(root, path, made);
+	close(root);
+	return reason == 0 ? WRITER_CREATED : result_of(reason, path, error);
 }

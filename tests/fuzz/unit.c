@@ -1,0 +1,189 @@
+/* unit.c -- checks what must hold of the unit of any file. */
+#include "fuzz.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/arena.h"
+#include "core/buffer.h"
+#include "core/digest.h"
+#include "core/document.h"
+#include "core/error.h"
+#include "core/json.h"
+#include "core/json_put.h"
+#include "core/name.h"
+#include "core/prompt.h"
+#include "core/render.h"
+#include "core/snapshot.h"
+#include "core/text.h"
+#include "core/unit.h"
+
+void
+fuzz_fail(const char *file, int line, const char *condition)
+{
+	fprintf(stderr, "%s:%d: %s does not hold\n", file, line, condition);
+	abort();
+}
+
+static void
+check_json(const char *text, size_t length)
+{
+	struct arena *arena = arena_new();
+	struct errors errors = {.arena = arena};
+	struct document document = {.arena = arena, .errors = &errors};
+	MUST(arena != NULL);
+	MUST(json_parse(&document, text, length) == 0);
+	MUST(errors.count == 0);
+	arena_free(arena);
+}
+
+/* Members without their braces. */
+static void
+check_members(const char *members)
+{
+	struct buffer text = {0};
+	buffer_putc(&text, '{');
+	buffer_puts(&text, members);
+	buffer_putc(&text, '}');
+	check_json(text.data, text.length);
+	buffer_finish(&text);
+}
+
+static void
+check_names(const struct prompt *prompt)
+{
+	MUST(name_is_id(prompt->id));
+	MUST(prompt->version == NULL || name_is_version(prompt->version));
+	MUST(prompt->project == NULL || name_is_word(prompt->project));
+	MUST(prompt->slug == NULL || name_is_word(prompt->slug));
+	for (size_t i = 0; i < prompt->n_labels; i++)
+		MUST(name_is_label(prompt->labels[i]));
+}
+
+/* Slots lie in the messages, one behind the other, and each holds its variable's name in braces. */
+static void
+check_slots(const struct prompt *prompt)
+{
+	size_t end = prompt->messages_offset;
+	MUST(prompt->messages_offset + prompt->messages_length <= prompt->answer_length);
+	for (size_t i = 0; i < prompt->n_slots; i++) {
+		const struct slot *slot = &prompt->slots[i];
+		MUST(slot->offset >= end);
+		end = slot->offset + slot->length;
+		MUST(end <= prompt->messages_offset + prompt->messages_length);
+		MUST(slot->variable < prompt->n_variables);
+		const char *name = prompt->variables[slot->variable].name;
+		const char *text = prompt->answer + slot->offset;
+		MUST(slot->length == strlen(name) + 2);
+		MUST(text[0] == '{' && text[slot->length - 1] == '}');
+		MUST(memcmp(text + 1, name, strlen(name)) == 0);
+	}
+	for (size_t i = 1; i < prompt->n_variables; i++)
+		MUST(strcmp(prompt->variables[i - 1].name, prompt->variables[i].name) < 0);
+}
+
+/* With values that need escaping, the messages are JSON; with each its own name they are as before. */
+static void
+check_rendering(const struct prompt *prompt)
+{
+	const char **values = calloc(prompt->n_variables + 1, sizeof(*values));
+	struct buffer out = {0}, name = {0};
+	MUST(values != NULL);
+	for (size_t i = 0; i < prompt->n_variables; i++)
+		values[i] = "\"\\\n\x01{a}é";
+	MUST(render_messages(prompt, values, &out, SIZE_MAX) == 0);
+	MUST(!out.failed);
+	check_json(out.data, out.length);
+	if (prompt->n_variables == 1) {
+		buffer_clear(&out);
+		buffer_printf(&name, "{%s}", prompt->variables[0].name);
+		values[0] = name.data;
+		MUST(render_messages(prompt, values, &out, SIZE_MAX) == 0);
+		MUST(out.length == prompt->messages_length);
+		MUST(memcmp(out.data, prompt->answer + prompt->messages_offset, out.length) == 0);
+	}
+	buffer_finish(&name);
+	buffer_finish(&out);
+	free(values);
+}
+
+static void
+check_prompt(const struct prompt *prompt, const struct unit *unit)
+{
+	MUST(prompt->unit == unit);
+	MUST(prompt->line > 0);
+	MUST(strlen(prompt->answer) == prompt->answer_length);
+	MUST(strlen(prompt->etag) == ETAG_BYTES - 1);
+	check_names(prompt);
+	check_json(prompt->answer, prompt->answer_length);
+	check_json(prompt->answer + prompt->messages_offset, prompt->messages_length);
+	check_members(prompt->listing);
+	check_members(prompt->detail);
+	check_slots(prompt);
+	check_rendering(prompt);
+}
+
+static bool
+has_control(const char *text)
+{
+	for (; *text != '\0'; text++)
+		if ((unsigned char)*text < 0x20 || *text == 0x7f)
+			return true;
+	return false;
+}
+
+static void
+check_faults(const struct unit *unit)
+{
+	size_t errors = 0;
+	for (size_t i = 0; i < unit->n_faults; i++) {
+		const struct fault *fault = &unit->faults[i];
+		size_t length = strlen(fault->message);
+		errors += !fault->warning;
+		MUST(length > 0 && text_utf8_span(fault->message, length) == length);
+		MUST(!has_control(fault->message));
+		MUST(fault->line > 0 && fault->column > 0);
+		MUST(i == 0 || fault->line >= unit->faults[i - 1].line);
+	}
+	MUST(errors <= unit->n_errors);
+	MUST((errors == 0) == (unit->n_errors == 0));
+	MUST(unit->n_errors == 0 || unit->n_prompts == 0);
+	MUST(unit->n_errors > 0 || unit->n_prompts > 0);
+}
+
+static void
+check_snapshot(struct unit *unit)
+{
+	struct digest *digest = digest_new();
+	bool good = unit->n_errors == 0;
+	struct source source = {.served = good ? unit : NULL, .faulty = good ? NULL : unit};
+	struct snapshot *snapshot = snapshot_new(&source, 1, digest);
+	MUST(snapshot != NULL);
+	MUST(snapshot->n_prompts <= unit->n_prompts);
+	MUST((snapshot->n_groups > 0) == good);
+	for (size_t i = 0; i < snapshot->n_groups; i++)
+		MUST(snapshot_find(snapshot, snapshot->groups[i].entries->prompt->id) ==
+			&snapshot->groups[i]);
+	snapshot_free(snapshot);
+	digest_free(digest);
+}
+
+void
+fuzz_unit(const char *path, const uint8_t *data, size_t length)
+{
+	static const struct prompt_rules rules;
+	static struct unit_maker *maker;
+	if (maker == NULL)
+		maker = unit_maker_new(&rules);
+	MUST(maker != NULL);
+	struct unit *unit = unit_new(maker, path, (const char *)data, length);
+	MUST(unit != NULL);
+	MUST(strcmp(unit->path, path) == 0);
+	check_faults(unit);
+	for (size_t i = 0; i < unit->n_prompts; i++)
+		check_prompt(&unit->prompts[i], unit);
+	check_snapshot(unit);
+	unit_unref(unit);
+}

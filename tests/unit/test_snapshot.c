@@ -1,0 +1,314 @@
+/* test_snapshot.c -- tests of the index over all prompts and of its revision. */
+#include "support.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "core/buffer.h"
+#include "core/digest.h"
+#include "core/snapshot.h"
+#include "core/unit.h"
+
+enum { MOST_FILES = 5 };
+
+/* Make a snapshot of files of which the last is bad now; its last good text is served. */
+static struct snapshot *
+snapshot_with_stale(const struct file *good, size_t count, const struct file *bad)
+{
+	struct source sources[MOST_FILES] = {{0}};
+	struct digest *digest = digest_new();
+	for (size_t i = 0; i < count; i++)
+		sources[i].served = make_unit(good[i].path, good[i].text);
+	sources[count - 1].faulty = make_unit(bad->path, bad->text);
+	struct snapshot *snapshot = snapshot_new(sources, count, digest);
+	for (size_t i = 0; i < count; i++)
+		unit_unref(sources[i].served);
+	unit_unref(sources[count - 1].faulty);
+	digest_free(digest);
+	assert_non_null(snapshot);
+	return snapshot;
+}
+
+static void
+a_last_good_version_competes_like_a_good_file(void **state)
+{
+	static const struct {
+		const char *name;
+		struct file good[2];
+		const char *shown;
+	} stale[] = {
+		ROW("it is served and marked",
+			ROW(ROW("a.yaml", "prompt_template: x"),
+				ROW("z.yaml", "prompt_template: x")),
+			"a - a.yaml\nz - z.yaml stale\n"
+			"z.yaml:2:1: prompt_template is missing\n"),
+		ROW("its path can win",
+			ROW(ROW("a.yaml", "{prompt_id: z, prompt_template: x}"),
+				ROW("z.yaml", "prompt_template: x")),
+			"z - z.yaml stale\n"
+			"a.yaml:1:1: the prompt \"z\" is served from z.yaml:1: delete one of them, "
+			"or give them versions\n"
+			"z.yaml:2:1: prompt_template is missing\n"),
+		ROW("its path can lose",
+			ROW(ROW("a.yaml", "prompt_template: x"),
+				ROW("z.yaml", "{prompt_id: a, prompt_template: x}")),
+			"a - a.yaml\n"
+			"z.yaml:1:1: the prompt \"a\" is served from a.yaml:1: delete one of them, "
+			"or give them versions\n"
+			"z.yaml:2:1: prompt_template is missing\n"),
+	};
+	static const struct file bad = {"z.yaml", "# bad\nversion: 1\n"};
+	(void)state;
+	for (size_t i = 0; i < LENGTH(stale); i++) {
+		struct snapshot *snapshot = snapshot_with_stale(stale[i].good, 2, &bad);
+		expect_text(stale[i].name, describe_snapshot(snapshot), stale[i].shown);
+		snapshot_free(snapshot);
+	}
+}
+
+/* A file that is gone, and is served for a moment more, yields to any file, without a problem. */
+static void
+a_leaving_file_yields(void **state)
+{
+	static const struct file files[] = {
+		{"a.v1.yaml",  "prompt_template: x\nlabels: [l, m]"          },
+		{"a.v2.yaml",  "prompt_template: x\nlabels: [l]"             },
+		{"other.yaml", "prompt_id: a\nversion: 1\nprompt_template: x"},
+	};
+	struct source sources[LENGTH(files)] = {{0}};
+	struct digest *digest = digest_new();
+	(void)state;
+	for (size_t i = 0; i < LENGTH(files); i++)
+		sources[i].served = make_unit(files[i].path, files[i].text);
+	sources[0].leaving = true;
+	for (size_t count = 1; count <= LENGTH(files); count++) {
+		static const char *const wanted[] = {
+			"a 1 l m a.v1.yaml\n",
+			"a 1 m a.v1.yaml\na 2 l a.v2.yaml\n",
+			"a 1 other.yaml\na 2 l a.v2.yaml\n",
+		};
+		struct snapshot *snapshot = snapshot_new(sources, count, digest);
+		expect_text(files[count - 1].path, describe_snapshot(snapshot), wanted[count - 1]);
+		snapshot_free(snapshot);
+	}
+	for (size_t i = 0; i < LENGTH(files); i++)
+		unit_unref(sources[i].served);
+	digest_free(digest);
+}
+
+static void
+a_file_that_never_was_good_is_a_problem_alone(void **state)
+{
+	struct digest *digest = digest_new();
+	struct source source = {
+		.faulty = make_unit("a.yaml", "prompt_template: x\nversion: no way\nmodle: no\n")};
+	struct snapshot *snapshot = snapshot_new(&source, 1, digest);
+	(void)state;
+	expect_text("errors without warnings", describe_snapshot(snapshot),
+		"a.yaml:2:10: version \"no way\" must be letters, digits, . and -, starting with a "
+		"letter or digit\n"
+		"a.yaml:3:1: unknown key \"modle\", did you mean \"prompt_template_model\"?\n");
+	assert_int_equal(snapshot->n_prompts, 0);
+	unit_unref(source.faulty);
+	snapshot_free(snapshot);
+	digest_free(digest);
+}
+
+/* Each set of files, and whether its revision is that of the first set. */
+static const struct {
+	const char *name;
+	struct file files[MOST_FILES];
+	bool same;
+} layouts[] = {
+	ROW("one file each",
+		ROW(ROW("a.yaml", "{prompt_template: x, version: 1, labels: [l, k], slug: s, "
+				  "project_name: p}"),
+			ROW("b.yaml", "{prompt_template: y}")),
+		true),
+	ROW("one list",
+		ROW(ROW("all.yaml",
+			"- {prompt_id: b, prompt_template: y}\n"
+			"- {prompt_id: a, prompt_template: x, version: 1, labels: [k, l], "
+			"slug: s, project_name: p}\n")),
+		true),
+	ROW("two documents, with comments",
+		ROW(ROW("z.yml",
+			"# note\nprompt_id: b\nprompt_template: y\n---\n"
+			"{prompt_template: [{role: user, content: x}], prompt_id: a, version: "
+			"\"1\", labels: [l, k], slug: s, project_name: p}\n")),
+		true),
+	ROW("JSON, and a version in the name",
+		ROW(ROW("a.v1.json",
+			    "{\"prompt_template\": \"x\", \"labels\": [\"l\", \"k\"], \"slug\": "
+			    "\"s\", \"project_name\": \"p\"}"),
+			ROW("b.json", "{\"prompt_template\": \"y\"}")),
+		true),
+	ROW("a losing double beside them",
+		ROW(ROW("a.yaml", "{prompt_template: x, version: 1, labels: [l, k], slug: s, "
+				  "project_name: p}"),
+			ROW("b.yaml", "{prompt_template: y}"),
+			ROW("c.yaml", "{prompt_id: b, prompt_template: z}")),
+		true),
+	ROW("a label less",
+		ROW(ROW("a.yaml", "{prompt_template: x, version: 1, labels: [l], slug: s, "
+				  "project_name: p}"),
+			ROW("b.yaml", "{prompt_template: y}")),
+		false),
+	ROW("another label",
+		ROW(ROW("a.yaml", "{prompt_template: x, version: 1, labels: [l, m], slug: s, "
+				  "project_name: p}"),
+			ROW("b.yaml", "{prompt_template: y}")),
+		false),
+	ROW("a label on the other prompt",
+		ROW(ROW("a.yaml", "{prompt_template: x, version: 1, labels: [l], slug: s, "
+				  "project_name: p}"),
+			ROW("b.yaml", "{prompt_template: y, labels: [k]}")),
+		false),
+	ROW("another version",
+		ROW(ROW("a.yaml", "{prompt_template: x, version: 2, labels: [l, k], slug: s, "
+				  "project_name: p}"),
+			ROW("b.yaml", "{prompt_template: y}")),
+		false),
+	ROW("another text",
+		ROW(ROW("a.yaml", "{prompt_template: x, version: 1, labels: [l, k], slug: s, "
+				  "project_name: p}"),
+			ROW("b.yaml", "{prompt_template: z}")),
+		false),
+	ROW("another description",
+		ROW(ROW("a.yaml", "{prompt_template: x, version: 1, labels: [l, k], slug: s, "
+				  "project_name: p, description: d}"),
+			ROW("b.yaml", "{prompt_template: y}")),
+		false),
+	ROW("a prompt less",
+		ROW(ROW("a.yaml", "{prompt_template: x, version: 1, labels: [l, k], slug: s, "
+				  "project_name: p}")),
+		false),
+	ROW("a prompt more",
+		ROW(ROW("a.yaml", "{prompt_template: x, version: 1, labels: [l, k], slug: s, "
+				  "project_name: p}"),
+			ROW("b.yaml", "{prompt_template: y}"),
+			ROW("c.yaml", "{prompt_template: y}")),
+		false),
+	ROW("nothing", ROW(ROW(0)), false),
+};
+
+static void
+revisions_follow_the_prompts_alone(void **state)
+{
+	struct snapshot *first =
+		make_snapshot(layouts[0].files, count_files(layouts[0].files, MOST_FILES));
+	(void)state;
+	assert_int_equal(strlen(first->revision), 32);
+	assert_int_equal(strspn(first->revision, "0123456789abcdef"), 32);
+	for (size_t i = 0; i < LENGTH(layouts); i++) {
+		struct snapshot *snapshot =
+			make_snapshot(layouts[i].files, count_files(layouts[i].files, MOST_FILES));
+		EXPECT((strcmp(first->revision, snapshot->revision) == 0) == layouts[i].same,
+			"%s: %s", layouts[i].name, layouts[i].same ? "another" : "the same");
+		snapshot_free(snapshot);
+	}
+	snapshot_free(first);
+}
+
+/* A file that is bad now changes nothing that clients are told of the prompts. */
+static void
+revisions_do_not_follow_the_state(void **state)
+{
+	static const struct file files[] = {
+		{"a.yaml", "prompt_template: x"}
+        };
+	static const struct file bad = {"a.yaml", "no prompt"};
+	struct snapshot *good = make_snapshot(files, 1);
+	struct snapshot *stale = snapshot_with_stale(files, 1, &bad);
+	(void)state;
+	assert_true(stale->groups[0].entries[0].stale);
+	assert_string_equal(good->revision, stale->revision);
+	snapshot_free(good);
+	snapshot_free(stale);
+}
+
+static void
+ids_and_versions_have_an_order(void **state)
+{
+	static const struct file files[] = {
+		{"z.yaml",      "- {prompt_id: b, prompt_template: x}\n"
+			   "- {prompt_id: a/c, prompt_template: x}\n"
+			   "- {prompt_id: a, prompt_template: x}\n"},
+		{"a.v10.yaml",  "prompt_template: x"                                         },
+		{"a.v9.yaml",   "prompt_template: x"                                         },
+		{"a.v1.5.yaml", "prompt_template: x"                                         },
+	};
+	struct snapshot *snapshot = make_snapshot(files, LENGTH(files));
+	(void)state;
+	expect_text("order", describe_snapshot(snapshot),
+		"a - z.yaml\na 9 a.v9.yaml\na 10 a.v10.yaml\na 1.5 a.v1.5.yaml\n"
+		"a/c - z.yaml\nb - z.yaml\n");
+	snapshot_free(snapshot);
+	snapshot = make_snapshot(NULL, 0);
+	expect_text("nothing", describe_snapshot(snapshot), "");
+	snapshot_free(snapshot);
+}
+
+static void
+ids_are_found(void **state)
+{
+	static const struct file files[] = {
+		{"b.yaml",   "prompt_template: x"},
+                {"d.yaml",   "prompt_template: x"},
+		{"d/a.yaml", "prompt_template: x"}
+        };
+	static const struct {
+		const char *id;
+		size_t position;
+		bool found;
+	} ids[] = {
+		{"",    0, false},
+		{"a",   0, false},
+		{"b",   0, true },
+		{"c",   1, false},
+		{"d",   1, true },
+		{"d.",  2, false},
+		{"d/a", 2, true },
+		{"e",   3, false},
+	};
+	struct snapshot *snapshot = make_snapshot(files, LENGTH(files));
+	(void)state;
+	for (size_t i = 0; i < LENGTH(ids); i++) {
+		const struct group *group = snapshot_find(snapshot, ids[i].id);
+		EXPECT(snapshot_position(snapshot, ids[i].id) == ids[i].position, "\"%s\": %zu",
+			ids[i].id, snapshot_position(snapshot, ids[i].id));
+		EXPECT((group != NULL) == ids[i].found, "\"%s\"", ids[i].id);
+		if (group != NULL)
+			assert_string_equal(group->entries->prompt->id, ids[i].id);
+	}
+	assert_int_equal(snapshot->n_prompts, 3);
+	snapshot_free(snapshot);
+	snapshot_free(NULL);
+}
+
+static void
+problems_are_lines(void **state)
+{
+	static const struct problem whole = {"a/b.yaml", 0, 0, "permission denied"};
+	struct buffer out = {0};
+	(void)state;
+	problem_format(&whole, &out);
+	assert_string_equal(out.data, "a/b.yaml: permission denied");
+	buffer_finish(&out);
+}
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_last_good_version_competes_like_a_good_file),
+		cmocka_unit_test(a_leaving_file_yields),
+		cmocka_unit_test(a_file_that_never_was_good_is_a_problem_alone),
+		cmocka_unit_test(revisions_follow_the_prompts_alone),
+		cmocka_unit_test(revisions_do_not_follow_the_state),
+		cmocka_unit_test(ids_and_versions_have_an_order),
+		cmocka_unit_test(ids_are_found),
+		cmocka_unit_test(problems_are_lines),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
