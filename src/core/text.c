@@ -112,7 +112,8 @@ text_quote(struct quote *quote, const char *word)
 		out += show(out, word, length);
 		word += length;
 	}
-	strcpy(out, *word != '\0' ? "…\"" : "\"");
+	snprintf(out, sizeof(quote->text) - (size_t)(out - quote->text), "%s\"",
+		*word != '\0' ? "…" : "");
 	return quote->text;
 }
 
@@ -155,7 +156,7 @@ distance_row(const char *a, const char *b, size_t i, unsigned rows[3][64])
 unsigned
 text_distance(const char *a, const char *b)
 {
-	unsigned rows[3][64];
+	unsigned rows[3][64] = {{0}};
 	size_t a_length = strlen(a), b_length = strlen(b);
 	if (a_length > 63 || b_length > 63)
 		return UINT_MAX;

@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 /* libFuzzer's entry point, also called by replay.c. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length);
@@ -13,7 +14,9 @@ void fuzz_unit(const char *path, const uint8_t *data, size_t length);
 /* End with a message where something that must hold does not, whatever the build. */
 #define MUST(condition) \
 	do { \
-		if (!(condition)) \
-			fuzz_fail(__FILE__, __LINE__, #condition); \
+		if (!(condition)) { \
+			fuzz_say(__FILE__, __LINE__, #condition); \
+			abort(); \
+		} \
 	} while (0)
-_Noreturn void fuzz_fail(const char *file, int line, const char *condition);
+void fuzz_say(const char *file, int line, const char *condition);

@@ -128,6 +128,27 @@ keys_are_counted_with_their_aliases(void **state)
 }
 
 static void
+keys_are_counted_like_texts(void **state)
+{
+	enum { KEYS = 8 };
+	struct fixture *fixture = fixture_new();
+	size_t length = DOCUMENT_MAX_BYTES / KEYS;
+	char *key = arena_alloc(fixture->arena, length + 1);
+	(void)state;
+	memset(key, 'k', length);
+	key[length] = '\0';
+	for (size_t i = 0; i <= KEYS; i++) {
+		struct value *value = document_value(&fixture->document, VALUE_NULL, "", 1, 1);
+		EXPECT((document_set_key(&fixture->document, value, key, 2, 3) == 0) == (i < KEYS),
+			"key %zu", i);
+	}
+	assert_int_equal(fixture->errors.count, 1);
+	assert_int_equal(fixture->errors.first->line, 2);
+	assert_int_equal(fixture->errors.first->column, 3);
+	fixture_free(fixture);
+}
+
+static void
 members_are_found(void **state)
 {
 	static const char text[] = "{a: 1, b: {c: 2}, ä: 3}";
@@ -141,6 +162,22 @@ members_are_found(void **state)
 	assert_string_equal(document_find(document_find(root, "b"), "c")->text, "2");
 	assert_null(document_find(root, "c"));
 	assert_null(document_find(root, ""));
+	fixture_free(fixture);
+}
+
+static void
+members_can_be_sorted(void **state)
+{
+	static const char text[] = "{b: 1, a: 2, ä: 3, B: 4, '': 5, aa: 6}";
+	static const char *const keys[] = {"", "B", "a", "aa", "b", "ä"};
+	struct fixture *fixture = fixture_new();
+	(void)state;
+	assert_int_equal(yaml_parse(&fixture->document, text, strlen(text)), 0);
+	const struct value *root = fixture->document.first;
+	const struct value **sorted = document_sort(fixture->arena, root);
+	for (size_t i = 0; i < LENGTH(keys); i++)
+		EXPECT(strcmp(sorted[i]->key, keys[i]) == 0, "%zu: %s", i, sorted[i]->key);
+	assert_string_equal(root->first->key, "b");
 	fixture_free(fixture);
 }
 
@@ -229,7 +266,9 @@ main(void)
 		cmocka_unit_test(values_are_counted),
 		cmocka_unit_test(texts_are_counted_with_their_aliases),
 		cmocka_unit_test(keys_are_counted_with_their_aliases),
+		cmocka_unit_test(keys_are_counted_like_texts),
 		cmocka_unit_test(members_are_found),
+		cmocka_unit_test(members_can_be_sorted),
 		cmocka_unit_test(places_are_counted_in_characters),
 		cmocka_unit_test(levels_and_values_are_counted),
 		cmocka_unit_test(paths_lead_to_values),

@@ -14,8 +14,8 @@ static const char *const production[] = {"production", NULL};
 static const char *const staging_first[] = {"staging", "production", NULL};
 static const char *const no_labels[] = {NULL};
 
-/* A version and its labels, "2 production beta", or NONE for an unversioned file; then what is asked, as
- * "@x", "version=x" or "label=x", and the version served. "404": what is asked is not there; "404:
+/* A version and its labels, "2 production beta", or NONE for an unversioned file; then what is asked,
+ * as "@x", "version=x" or "label=x", and the version served. "404": what is asked is not there; "404:
  * unclear": nothing was asked, and no rule says which is meant. */
 struct row {
 	const char *has[4], *asked, *served;
