@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/arena.h"
+#include "core/problem.h"
 #include "core/snapshot.h"
 #include "core/text.h"
 #include "core/unit.h"
@@ -64,8 +65,8 @@ add_problem(struct problems *problems, const struct entry *loser, const char *me
 	const struct prompt *prompt = loser->prompt;
 	if (message != NULL &&
 		!loser->leaving) /* NULL: the arena has failed, which ends the making */
-		problems->items[problems->count++] =
-			(struct problem){prompt->unit->path, prompt->line, prompt->column, message};
+		problems->items[problems->count++] = (struct problem){
+			prompt->unit->path, prompt->line, prompt->column, false, message};
 }
 
 static void

@@ -420,6 +420,12 @@ prompt_parse(const struct value *value, const struct path_names *names,
 	struct reading reading = {names, rules, errors, draft};
 	size_t before = errors->count;
 	*draft = (struct draft){.line = value->line, .column = value->column};
+	if (value->kind == VALUE_NULL) {
+		EXPECT_ERROR(errors, ERROR_TYPE, value,
+			"a prompt was expected and there is nothing: write one, or remove this "
+			"line");
+		return -1;
+	}
 	if (!expect_kind(errors, value, VALUE_MAP, "a prompt"))
 		return -1;
 	if (document_find(value, "role") != NULL && document_find(value, "content") != NULL) {

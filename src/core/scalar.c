@@ -185,7 +185,8 @@ static bool
 is_old_octal(const char *text)
 {
 	text = skip_sign(text);
-	return *text == '0' && is_all(text + 1, "01234567_");
+	bool is_octal = *text == '0' && is_all(text + 1, "01234567_");
+	return is_octal && strlen(text + strspn(text, "0_")) > 1; /* 007 is 7 in both */
 }
 
 /* Numbers in YAML 1.2 alone: 0o14, 08, +.5, and an exponent without a point or a sign. */
@@ -200,7 +201,8 @@ is_new_number(const char *text)
 	if (decimal.whole_length == 0 && decimal.whole != text)
 		return true;
 	if (*decimal.exponent == '\0')
-		return !decimal.has_point && *decimal.whole == '0' && decimal.whole_length > 1;
+		return !decimal.has_point && *decimal.whole == '0' &&
+		       !is_all(decimal.whole, "01234567");
 	return !decimal.has_point || skip_sign(decimal.exponent + 1) == decimal.exponent + 1;
 }
 
@@ -211,6 +213,8 @@ scalar_in_yaml11(const char *scalar)
 		return "the boolean true";
 	if (is_one_of(scalar, " no No NO off Off OFF "))
 		return "the boolean false";
+	if (strcmp(scalar, "=") == 0)
+		return "a default value";
 	if (is_base_60(scalar))
 		return "a number of base 60";
 	if (is_date(scalar))

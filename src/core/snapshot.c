@@ -8,6 +8,7 @@
 #include "core/buffer.h"
 #include "core/conflict.h"
 #include "core/digest.h"
+#include "core/problem.h"
 #include "core/unit.h"
 
 /* The snapshot with what only its making and freeing need. */
@@ -130,18 +131,18 @@ static int
 gather(struct making *making, const struct source *sources, size_t count)
 {
 	struct holder *holder = making->holder;
-	size_t prompts = 0, labels = 0, faults = 0;
+	size_t prompts = 0, labels = 0, problems = 0;
 	for (size_t i = 0; i < count; i++) {
 		const struct unit *unit = sources[i].served;
 		prompts += unit != NULL ? unit->n_prompts : 0;
 		for (size_t k = 0; unit != NULL && k < unit->n_prompts; k++)
 			labels += unit->prompts[k].n_labels;
-		faults += sources[i].faulty != NULL ? sources[i].faulty->n_faults : 0;
+		problems += sources[i].faulty != NULL ? sources[i].faulty->n_problems : 0;
 	}
 	holder->units = arena_array(making->arena, 2 * count, sizeof(struct unit *));
 	making->entries = arena_array(making->arena, prompts, sizeof(*making->entries));
 	making->problems.items =
-		arena_array(making->arena, prompts + labels + faults, sizeof(struct problem));
+		arena_array(making->arena, prompts + labels + problems, sizeof(struct problem));
 	return holder->units == NULL || making->entries == NULL || making->problems.items == NULL
 		       ? -1
 		       : 0;
@@ -160,12 +161,9 @@ add_source(struct making *making, const struct source *source)
 			.leaving = source->leaving};
 	if (faulty != NULL)
 		holder->units[holder->n_units++] = unit_ref(faulty);
-	for (size_t i = 0; faulty != NULL && i < faulty->n_faults; i++) {
-		const struct fault *fault = &faulty->faults[i];
-		if (!fault->warning)
-			making->problems.items[making->problems.count++] = (struct problem){
-				faulty->path, fault->line, fault->column, fault->message};
-	}
+	for (size_t i = 0; faulty != NULL && i < faulty->n_problems; i++)
+		if (!faulty->problems[i].warning)
+			making->problems.items[making->problems.count++] = faulty->problems[i];
 }
 
 static int
@@ -235,16 +233,6 @@ snapshot_find(const struct snapshot *snapshot, const char *id)
 	if (at == snapshot->n_groups || strcmp(snapshot->groups[at].entries->prompt->id, id) != 0)
 		return NULL;
 	return &snapshot->groups[at];
-}
-
-void
-problem_format(const struct problem *problem, struct buffer *out)
-{
-	buffer_puts(out, problem->path);
-	if (problem->line > 0)
-		buffer_printf(out, ":%u:%u", problem->line, problem->column);
-	buffer_puts(out, ": ");
-	buffer_puts(out, problem->message);
 }
 
 bool

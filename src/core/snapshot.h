@@ -4,8 +4,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct buffer;
 struct digest;
+struct problem;
 struct prompt;
 struct unit;
 
@@ -31,13 +31,6 @@ struct group {
 	size_t count;
 };
 
-/* Something that keeps a prompt, or a label, from being served. */
-struct problem {
-	const char *path;
-	unsigned line, column; /* 0: the file as a whole */
-	const char *message;
-};
-
 /* Immutable once made, save what is the store's. Borrowed parts live as long as the snapshot. */
 struct snapshot {
 	const struct group *groups; /* by id, bytewise */
@@ -45,7 +38,8 @@ struct snapshot {
 	const struct group *const *by_slug; /* one for each id and slug: by slug, then id */
 	const char *const *slugs; /* the slugs of by_slug */
 	size_t n_slugs;
-	const struct problem *problems; /* by path and line */
+	const struct problem
+		*problems; /* what keeps a prompt or a label from being served, by path and line */
 	size_t n_problems;
 	size_t n_prompts;
 	char revision[33]; /* of all that clients are told of the prompts, in hexadecimal */
@@ -65,8 +59,5 @@ const struct group *snapshot_find(const struct snapshot *, const char *id);
 
 /* Where an id stands or would stand in groups. */
 size_t snapshot_position(const struct snapshot *, const char *id);
-
-/* Put file:line:col: message. */
-void problem_format(const struct problem *, struct buffer *);
 
 bool entry_has_label(const struct entry *, const char *label);

@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "core/json.h"
 #include "core/name.h"
+#include "core/problem.h"
 #include "core/prompt.h"
 #include "core/render.h"
 #include "core/yaml.h"
@@ -136,12 +137,13 @@ pack_prompts(struct pack *pack, const struct unit *from, const struct unit *unit
 	return copies;
 }
 
-static const struct fault *
-pack_faults(struct pack *pack, const struct unit *from)
+static const struct problem *
+pack_problems(struct pack *pack, const struct unit *from, const char *path)
 {
-	struct fault *copies = PACK_ARRAY(pack, from->faults, from->n_faults);
-	for (size_t i = 0; i < from->n_faults; i++) {
-		struct fault copy = from->faults[i];
+	struct problem *copies = PACK_ARRAY(pack, from->problems, from->n_problems);
+	for (size_t i = 0; i < from->n_problems; i++) {
+		struct problem copy = from->problems[i];
+		copy.path = path;
 		copy.message = pack_text(pack, copy.message);
 		if (copies != NULL)
 			copies[i] = copy;
@@ -155,7 +157,7 @@ pack_unit(struct pack *pack, const struct unit *from, const struct unit *unit)
 	struct unit copy = *from;
 	copy.path = pack_text(pack, from->path);
 	copy.prompts = pack_prompts(pack, from, unit);
-	copy.faults = pack_faults(pack, from);
+	copy.problems = pack_problems(pack, from, copy.path);
 	return copy;
 }
 
@@ -175,34 +177,50 @@ seal(const struct unit *from)
 }
 
 static int
-compare_faults(const void *a, const void *b)
+compare_problems(const void *a, const void *b)
 {
-	const struct fault *x = a, *y = b;
+	const struct problem *x = a, *y = b;
 	if (x->line != y->line)
 		return x->line < y->line ? -1 : 1;
 	return x->column < y->column ? -1 : x->column > y->column;
 }
 
-/* List the errors as the unit's faults; with an error there are no prompts. */
-static int
-take_faults(struct arena *arena, const struct errors *errors, struct unit *unit)
+/* Say how many errors were too many to keep. */
+static void
+add_rest(struct arena *arena, const struct errors *errors, size_t kept, struct unit *unit,
+	struct problem *problems)
 {
-	size_t count = 0;
+	if (errors->count > kept)
+		problems[unit->n_problems++] = (struct problem){.path = unit->path,
+			.message =
+				arena_printf(arena, "%zu errors, of which these are the first %zu",
+					errors->count, kept)};
+}
+
+/* List the errors as the unit's problems; with an error there are no prompts. */
+static int
+take_errors(struct arena *arena, const struct errors *errors, struct unit *unit)
+{
+	size_t count = 0, kept = 0;
 	for (const struct error *error = errors->first; error != NULL; error = error->next)
 		count++;
-	struct fault *faults = arena_array(arena, count, sizeof(*faults));
-	if (faults == NULL)
+	struct problem *problems = arena_array(arena, count + 1, sizeof(*problems));
+	if (problems == NULL)
 		return -1;
-	for (const struct error *error = errors->first; error != NULL; error = error->next)
-		faults[unit->n_faults++] = (struct fault){
-			error->line, error->column, error->kind == ERROR_WARNING, error->message};
-	if (count > 0)
-		qsort(faults, count, sizeof(*faults), compare_faults);
-	unit->faults = faults;
+	for (const struct error *error = errors->first; error != NULL; error = error->next) {
+		bool warning = error->kind == ERROR_WARNING;
+		kept += !warning;
+		problems[unit->n_problems++] = (struct problem){
+			unit->path, error->line, error->column, warning, error->message};
+	}
+	add_rest(arena, errors, kept, unit, problems);
+	if (unit->n_problems > 0)
+		qsort(problems, unit->n_problems, sizeof(*problems), compare_problems);
+	unit->problems = problems;
 	unit->n_errors = errors->count;
 	if (unit->n_errors > 0)
 		unit->n_prompts = 0;
-	return 0;
+	return arena_failed(arena) ? -1 : 0;
 }
 
 static int
@@ -255,7 +273,7 @@ unit_new(struct unit_maker *maker, const char *path, const char *data, size_t le
 		errors_add(&errors, ERROR_SYNTAX, 1, 1,
 			"the file holds no prompt: delete it, or write one");
 	if (add_prompts(maker, &document, &unit) != 0 ||
-		take_faults(maker->arena, &errors, &unit) != 0)
+		take_errors(maker->arena, &errors, &unit) != 0)
 		return NULL;
 	return seal(&unit);
 }
@@ -263,8 +281,8 @@ unit_new(struct unit_maker *maker, const char *path, const char *data, size_t le
 struct unit *
 unit_new_failed(const char *path, const struct error *error)
 {
-	struct fault fault = {error->line, error->column, false, error->message};
-	struct unit unit = {.path = path, .faults = &fault, .n_faults = 1, .n_errors = 1};
+	struct problem problem = {path, error->line, error->column, false, error->message};
+	struct unit unit = {.path = path, .problems = &problem, .n_problems = 1, .n_errors = 1};
 	return seal(&unit);
 }
 

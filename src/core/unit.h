@@ -11,6 +11,7 @@ struct arena;
 struct buffer;
 struct draft;
 struct error;
+struct problem;
 struct prompt_rules;
 
 struct variable {
@@ -47,21 +48,14 @@ struct prompt {
 	unsigned char digest[DIGEST_BYTES]; /* of all that clients are told but the labels */
 };
 
-/* Something wrong at a place in the file; line 0 means the file as a whole. */
-struct fault {
-	unsigned line, column;
-	bool warning;
-	const char *message;
-};
-
 /* Immutable and counted; one allocation. A unit with errors has no prompts. */
 struct unit {
 	const char *path; /* relative to the prompt directory */
 	const struct prompt *prompts;
 	size_t n_prompts;
-	const struct fault *faults; /* by line and column */
-	size_t n_faults;
-	size_t n_errors; /* faults that are not warnings */
+	const struct problem *problems; /* by line and column */
+	size_t n_problems;
+	size_t n_errors; /* problems that are not warnings, and those that were too many to keep */
 };
 
 /* What making units needs, reused from one to the next. One thread at a time. */

@@ -48,8 +48,12 @@ remedy(const char *problem)
 	} remedies[] = {
 		{"mapping values",                  ": quote text that holds \": \", and check the indentation"   },
 		{"found character",                 ": indent with spaces, and quote text that starts with @ or `"},
-		{"did not find expected key",       ": check the indentation, and quote text after a {"           },
+		{"did not find expected key",       ": check the indentation, and quote the whole text"           },
 		{"did not find expected <document", ": check the indentation"                                     },
+		{"did not find expected alpha",     ": quote text that starts with * or &"                        },
+		{"did not find expected ','",       ": is a bracket not closed?"                                  },
+		{"found unexpected end of stream",  ": is a quote not closed?"                                    },
+		{"found unexpected document",       ": is a quote not closed?"                                    },
 		{"control characters",              ": write them as escapes in double quotes"                    },
 	};
 	for (size_t i = 0; i < sizeof(remedies) / sizeof(remedies[0]); i++)
@@ -227,8 +231,8 @@ scalar_kind(struct reader *reader, const yaml_event_t *event, const char *text, 
 			"%s does not fit its tag", text_quote(&quote, text));
 	if (*json == NULL)
 		errors_add(reader->document->errors, ERROR_VALUE, at.line, at.column,
-			"the number %s has no form in JSON: quote it if it is text",
-			text_quote(&quote, text));
+			"the number %s %s: quote it if it is text", text_quote(&quote, text),
+			*text == '0' ? "has more than 64 bits" : "has no form in JSON");
 	return kind;
 }
 
@@ -404,40 +408,39 @@ read_stream(struct reader *reader)
 	}
 }
 
-/* Whether a place is the first in a line; to libyaml NEL, LS and PS end one too. */
-static bool
-begins_line(const char *data, const char *at)
-{
-	static const char *const ends[] = {"\n", "\r", "\xc2\x85", "\xe2\x80\xa8", "\xe2\x80\xa9"};
-	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
-		size_t length = strlen(ends[i]);
-		if ((size_t)(at - data) >= length && memcmp(at - length, ends[i], length) == 0)
-			return true;
-	}
-	return at == data;
-}
-
-/* libyaml takes time that grows with the square of the number of tag directives, and there is none that
- * would be of use: only YAML's own tags are known. */
+/* What libyaml would read otherwise than YAML 1.2 says, or with a time that grows with the square of the
+ * number: line ends of YAML 1.1 that are plain characters now, and tag directives, of which none would be
+ * of use. */
 static int
-refuse_tag_directives(struct document *document, const char *data, size_t length)
+refuse_oddities(struct document *document, const char *data, size_t length)
 {
-	static const char directive[] = "%TAG";
-	const char *end = data + length;
-	for (const char *at = data; at < end; at++) {
-		at = memmem(at, (size_t)(end - at), directive, strlen(directive));
-		if (at == NULL)
-			break;
-		if (!begins_line(data, at))
-			continue;
+	static const struct {
+		const char *text;
+		bool starts_line;
+		const char *message;
+	} oddities[] = {
+		{"\xc2\x85",     false, "the character U+0085: write it as \"\\u0085\""             },
+		{"\xe2\x80\xa8", false, "the character U+2028: write it as \"\\u2028\""             },
+		{"\xe2\x80\xa9", false, "the character U+2029: write it as \"\\u2029\""             },
+		{"%TAG",         true,  "a tag directive: remove it, only YAML's own tags are known"},
+	};
+	size_t before = document->errors->count;
+	for (size_t i = 0; i < sizeof(oddities) / sizeof(oddities[0]); i++) {
+		const char *at = data, *end = data + length;
+		while ((at = memmem(at, (size_t)(end - at), oddities[i].text,
+				strlen(oddities[i].text))) != NULL) {
+			bool starts_line = at == data || at[-1] == '\n' || at[-1] == '\r';
+			if (starts_line || !oddities[i].starts_line)
+				break;
+			at++;
+		}
 		unsigned line, column;
+		if (at == NULL)
+			continue;
 		text_place(data, (size_t)(at - data), &line, &column);
-		errors_add(document->errors, ERROR_SYNTAX, line, column,
-			"the directive %%TAG is not supported: remove it, only YAML's own tags are "
-			"known");
-		return -1;
+		errors_add(document->errors, ERROR_SYNTAX, line, column, "%s", oddities[i].message);
 	}
-	return 0;
+	return document->errors->count == before ? 0 : -1;
 }
 
 int
@@ -449,7 +452,7 @@ yaml_parse(struct document *document, const char *data, size_t length)
 	}
 	struct reader reader = {.document = document, .data = data, .length = length};
 	if (document_check_text(document, data, length) != 0 ||
-		refuse_tag_directives(document, data, length) != 0)
+		refuse_oddities(document, data, length) != 0)
 		return -1;
 	if (!yaml_parser_initialize(&reader.parser))
 		return -1;

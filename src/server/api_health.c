@@ -1,5 +1,6 @@
 /* api_health.c -- whether the process lives, and whether it should get traffic. */
 #include "core/json_put.h"
+#include "core/problem.h"
 #include "core/snapshot.h"
 #include "server/api.h"
 
@@ -12,7 +13,7 @@ put_problems(struct buffer *out, const struct snapshot *snapshot)
 	buffer_putc(out, '[');
 	for (size_t i = 0; i < snapshot->n_problems && i < SHOWN_PROBLEMS; i++) {
 		struct buffer text = {0};
-		problem_format(&snapshot->problems[i], &text);
+		problem_put(&snapshot->problems[i], &text);
 		buffer_puts(out, i > 0 ? "," : "");
 		json_put_string(out, text.failed ? "" : text.data);
 		buffer_finish(&text);

@@ -10,6 +10,7 @@
 #include "core/buffer.h"
 #include "core/digest.h"
 #include "core/error.h"
+#include "core/problem.h"
 #include "core/snapshot.h"
 #include "core/unit.h"
 #include "server/tree.h"
@@ -234,8 +235,8 @@ take_problem(struct scan *scan, const struct tree_file *listed, const struct fil
 {
 	struct file file = {.signature = listed->signature, .again = true};
 	const struct unit *known = old != NULL ? old->source.faulty : NULL;
-	if (known != NULL && known->n_faults == 1 &&
-		strcmp(known->faults[0].message, error->message) == 0)
+	if (known != NULL && known->n_problems == 1 &&
+		strcmp(known->problems[0].message, error->message) == 0)
 		return keep_listed(scan, old, &listed->signature, true);
 	struct unit *unit = unit_new_failed(listed->path, error);
 	return unit != NULL ? take_unit(scan, old, file, unit) : -1;

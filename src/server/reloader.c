@@ -16,6 +16,7 @@
 
 #include "core/buffer.h"
 #include "core/error.h"
+#include "core/problem.h"
 #include "core/prompt.h"
 #include "core/snapshot.h"
 #include "core/store.h"
@@ -110,7 +111,7 @@ log_problems(const struct snapshot *before, const struct snapshot *now)
 			continue;
 		if (++said > MAX_SAID)
 			continue;
-		problem_format(&now->problems[i], &text);
+		problem_put(&now->problems[i], &text);
 		log_write(LOG_LEVEL_ERROR, text.failed ? now->problems[i].message : text.data,
 			LOG_END);
 		buffer_finish(&text);
@@ -276,7 +277,7 @@ check_new(struct reloader *reloader, struct job *job, const struct unit *unit)
 	}
 	if (job->length > TREE_MAX_FILE_BYTES || unit->n_errors > 0) {
 		say(job, JOB_INVALID, "the file would not be served: %s",
-			unit->n_errors > 0 ? unit->faults[0].message : "it is larger than 1 MiB");
+			unit->n_errors > 0 ? unit->problems[0].message : "it is larger than 1 MiB");
 		return false;
 	}
 	const struct prompt *prompt = &unit->prompts[0];

@@ -152,8 +152,8 @@ check_clean(const char *directory)
 			continue;
 		struct unit *unit = load(directory, entry->d_name);
 		n_checked++;
-		for (size_t i = 0; i < unit->n_faults; i++)
-			complain(entry->d_name, "%s", unit->faults[i].message);
+		for (size_t i = 0; i < unit->n_problems; i++)
+			complain(entry->d_name, "%s", unit->problems[i].message);
 		if (unit->n_prompts != 1)
 			complain(entry->d_name, "%zu prompts, wanted one", unit->n_prompts);
 		unit_unref(unit);
@@ -170,6 +170,6 @@ main(int argc, char **argv)
 	check_folder(argv[1], "bad", false);
 	for (int i = 2; i < argc; i++)
 		check_clean(argv[i]);
-	printf("%u files checked, %u faults\n", n_checked, n_failed);
+	printf("%u files checked, %u wrong\n", n_checked, n_failed);
 	return n_checked == 0 || n_failed > 0;
 }

@@ -14,6 +14,7 @@
 #include "core/json.h"
 #include "core/json_put.h"
 #include "core/name.h"
+#include "core/problem.h"
 #include "core/prompt.h"
 #include "core/render.h"
 #include "core/snapshot.h"
@@ -135,17 +136,18 @@ has_control(const char *text)
 }
 
 static void
-check_faults(const struct unit *unit)
+check_problems(const struct unit *unit)
 {
 	size_t errors = 0;
-	for (size_t i = 0; i < unit->n_faults; i++) {
-		const struct fault *fault = &unit->faults[i];
-		size_t length = strlen(fault->message);
-		errors += !fault->warning;
-		MUST(length > 0 && text_utf8_span(fault->message, length) == length);
-		MUST(!has_control(fault->message));
-		MUST(fault->line > 0 && fault->column > 0);
-		MUST(i == 0 || fault->line >= unit->faults[i - 1].line);
+	for (size_t i = 0; i < unit->n_problems; i++) {
+		const struct problem *problem = &unit->problems[i];
+		size_t length = strlen(problem->message);
+		errors += !problem->warning;
+		MUST(length > 0 && text_utf8_span(problem->message, length) == length);
+		MUST(!has_control(problem->message));
+		/* only the first may be of the whole file: that there are more */
+		MUST(i == 0 || (problem->line > 0 && problem->column > 0));
+		MUST(i == 0 || problem->line >= unit->problems[i - 1].line);
 	}
 	MUST(errors <= unit->n_errors);
 	MUST((errors == 0) == (unit->n_errors == 0));
@@ -181,7 +183,7 @@ fuzz_unit(const char *path, const uint8_t *data, size_t length)
 	struct unit *unit = unit_new(maker, path, (const char *)data, length);
 	MUST(unit != NULL);
 	MUST(strcmp(unit->path, path) == 0);
-	check_faults(unit);
+	check_problems(unit);
 	for (size_t i = 0; i < unit->n_prompts; i++)
 		check_prompt(&unit->prompts[i], unit);
 	check_snapshot(unit);

@@ -10,6 +10,7 @@
 #include "core/document.h"
 #include "core/error.h"
 #include "core/json_put.h"
+#include "core/problem.h"
 #include "core/prompt.h"
 #include "core/snapshot.h"
 #include "core/unit.h"
@@ -58,7 +59,7 @@ make_snapshot(const struct file *files, size_t count)
 	for (size_t i = 0; i < count; i++) {
 		sources[i].served = make_unit(files[i].path, files[i].text);
 		EXPECT(sources[i].served->n_errors == 0, "%s is not good: %s", files[i].path,
-			sources[i].served->faults[0].message);
+			sources[i].served->problems[0].message);
 	}
 	qsort(sources, count, sizeof(*sources), compare_sources);
 	struct snapshot *snapshot = snapshot_new(sources, count, digest);
@@ -71,10 +72,9 @@ make_snapshot(const struct file *files, size_t count)
 }
 
 static void
-put_line(struct buffer *out, const char *path, const struct fault *fault)
+put_line(struct buffer *out, const struct problem *problem)
 {
-	struct problem problem = {path, fault->line, fault->column, fault->message};
-	problem_format(&problem, out);
+	problem_put(problem, out);
 	buffer_putc(out, '\n');
 }
 
@@ -87,8 +87,8 @@ describe_unit(const struct unit *unit)
 		buffer_puts(&out, unit->prompts[i].answer);
 		buffer_putc(&out, '\n');
 	}
-	for (size_t i = 0; i < unit->n_faults; i++)
-		put_line(&out, unit->path, &unit->faults[i]);
+	for (size_t i = 0; i < unit->n_problems; i++)
+		put_line(&out, &unit->problems[i]);
 	return out.data;
 }
 
@@ -111,7 +111,7 @@ describe_snapshot(const struct snapshot *snapshot)
 		for (size_t k = 0; k < snapshot->groups[i].count; k++)
 			put_entry(&out, &snapshot->groups[i].entries[k]);
 	for (size_t i = 0; i < snapshot->n_problems; i++) {
-		problem_format(&snapshot->problems[i], &out);
+		problem_put(&snapshot->problems[i], &out);
 		buffer_putc(&out, '\n');
 	}
 	return out.data;

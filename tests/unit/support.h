@@ -1,6 +1,8 @@
 /* support.h -- what the unit tests share: cmocka, and units and snapshots made of texts. */
 #pragma once
 
+#include "core/problem.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

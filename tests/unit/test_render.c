@@ -13,7 +13,7 @@ static struct unit *
 good_unit(const char *text)
 {
 	struct unit *unit = make_unit("a.yaml", text);
-	EXPECT(unit->n_errors == 0, "%s: %s", text, unit->faults[0].message);
+	EXPECT(unit->n_errors == 0, "%s: %s", text, unit->problems[0].message);
 	assert_int_equal(unit->n_prompts, 1);
 	return unit;
 }

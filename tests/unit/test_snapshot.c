@@ -6,6 +6,7 @@
 
 #include "core/buffer.h"
 #include "core/digest.h"
+#include "core/problem.h"
 #include "core/snapshot.h"
 #include "core/unit.h"
 
@@ -289,10 +290,10 @@ ids_are_found(void **state)
 static void
 problems_are_lines(void **state)
 {
-	static const struct problem whole = {"a/b.yaml", 0, 0, "permission denied"};
+	static const struct problem whole = {"a/b.yaml", 0, 0, false, "permission denied"};
 	struct buffer out = {0};
 	(void)state;
-	problem_format(&whole, &out);
+	problem_put(&whole, &out);
 	assert_string_equal(out.data, "a/b.yaml: permission denied");
 	buffer_finish(&out);
 }

@@ -91,28 +91,28 @@ a_unit_with_errors_has_no_prompts(void **state)
 		"a.yaml:3:35: YAML 1.1 readers take \"no\" for the boolean false: quote it if it "
 		"is text\n"
 		"a.yaml:4:38: unknown key \"modle\", did you mean \"prompt_template_model\"?\n");
-	assert_false(unit->faults[0].warning);
-	assert_true(unit->faults[1].warning);
+	assert_false(unit->problems[0].warning);
+	assert_true(unit->problems[1].warning);
 	unit_unref(unit);
 }
 
 static void
-faults_are_in_the_order_of_the_text(void **state)
+problems_are_in_the_order_of_the_text(void **state)
 {
 	static const char text[] = "prompt_id: a@b\nprompt_template: [{role: 1}, {content: 2}]\n"
 				   "slug: A\nversion: a b\nzzz: no\nprompt_id: c\n";
 	struct unit *unit = make_unit("a.yaml", text);
 	(void)state;
-	assert_int_equal(unit->n_faults, 10);
-	for (size_t i = 1; i < unit->n_faults; i++) {
-		const struct fault *a = &unit->faults[i - 1], *b = &unit->faults[i];
+	assert_int_equal(unit->n_problems, 10);
+	for (size_t i = 1; i < unit->n_problems; i++) {
+		const struct problem *a = &unit->problems[i - 1], *b = &unit->problems[i];
 		EXPECT(a->line < b->line || (a->line == b->line && a->column <= b->column),
 			"%u:%u before %u:%u", a->line, a->column, b->line, b->column);
 	}
 	unit_unref(unit);
 }
 
-/* More errors than are kept are still errors. */
+/* More errors than are kept are still errors, and it is said that there are more. */
 static void
 dropped_errors_count(void **state)
 {
@@ -122,7 +122,10 @@ dropped_errors_count(void **state)
 		strcat(text, "- x\n");
 	struct unit *unit = make_unit("a.yaml", text);
 	assert_int_equal(unit->n_errors, 99);
-	assert_int_equal(unit->n_faults, 50);
+	assert_int_equal(unit->n_problems, 51);
+	assert_int_equal(unit->problems[0].line, 0);
+	assert_string_equal(
+		unit->problems[0].message, "99 errors, of which these are the first 50");
 	assert_int_equal(unit->n_prompts, 0);
 	unit_unref(unit);
 }
@@ -192,7 +195,7 @@ main(void)
 		cmocka_unit_test(a_unit_stands_alone),
 		cmocka_unit_test(the_path_chooses_the_format),
 		cmocka_unit_test(a_unit_with_errors_has_no_prompts),
-		cmocka_unit_test(faults_are_in_the_order_of_the_text),
+		cmocka_unit_test(problems_are_in_the_order_of_the_text),
 		cmocka_unit_test(dropped_errors_count),
 		cmocka_unit_test(a_file_that_cannot_be_read_is_a_unit_too),
 		cmocka_unit_test(references_are_counted),

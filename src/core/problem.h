@@ -1,0 +1,17 @@
+/* problem.h -- something wrong with a file, as it is kept and told. */
+#pragma once
+
+#include <stdbool.h>
+
+struct buffer;
+
+/* Borrowed: lives as long as the unit or snapshot that it is of. */
+struct problem {
+	const char *path;
+	unsigned line, column; /* from 1; 0: the file as a whole */
+	bool warning; /* the file is served all the same */
+	const char *message;
+};
+
+/* Put path:line:column: message. */
+void problem_put(const struct problem *, struct buffer *);
