@@ -240,7 +240,10 @@ api_write(const struct request *request, struct reply *reply)
 	const struct value *body = reply_read_body(request, reply, &errors, false);
 	if (body == NULL)
 		return;
-	if (prompt_parse(body, &no_path, &rules, &errors, &draft) != 0)
+	int result = prompt_parse(body, &no_path, &rules, &errors, &draft);
+	if (result != 0 && errors.first == NULL)
+		reply_error(reply, 503, "Out of memory");
+	else if (result != 0)
 		refuse(reply, body, &errors);
 	else
 		post_job(request, reply, body, &draft, &errors);

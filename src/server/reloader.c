@@ -69,7 +69,10 @@ reloader_new(const char *directory, const struct prompt_rules *rules, struct sto
 		return NULL;
 	reloader->directory = directory;
 	reloader->store = store;
-	pthread_mutex_init(&reloader->lock, NULL);
+	if (pthread_mutex_init(&reloader->lock, NULL) != 0) {
+		free(reloader);
+		return NULL;
+	}
 	reloader->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	reloader->loader = loader_new(rules);
 	reloader->watcher = watcher_new();

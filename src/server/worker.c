@@ -243,7 +243,8 @@ on_wake(evutil_socket_t descriptor, short events, void *context)
 	if (!atomic_load(&worker->draining) || worker->drain_began_ms != 0)
 		return;
 	worker->drain_began_ms = clock_ms();
-	evtimer_add(worker->on_drain, &now);
+	if (evtimer_add(worker->on_drain, &now) != 0)
+		event_base_loopbreak(worker->base);
 }
 
 static int
@@ -289,10 +290,14 @@ worker_new(struct api *api, int socket, struct error *error)
 		return NULL;
 	}
 	worker->api = api;
-	pthread_mutex_init(&worker->lock, NULL);
-	if (set_up(worker, socket) == 0)
+	worker->wake = -1;
+	if (pthread_mutex_init(&worker->lock, NULL) != 0) {
+		free(worker);
+		worker = NULL;
+	} else if (set_up(worker, socket) == 0) {
 		return worker;
-	error_set(error, "cannot set up a worker: %s", strerror(errno));
+	}
+	error_set(error, "cannot set up a worker: out of memory or file descriptors");
 	worker_free(worker);
 	return NULL;
 }
