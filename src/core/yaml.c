@@ -408,32 +408,41 @@ read_stream(struct reader *reader)
 	}
 }
 
-/* What libyaml would read otherwise than YAML 1.2 says, or with a time that grows with the square of the
+/* What libyaml would read otherwise than YAML 1.2 says, or in a time that grows with the square of the
  * number: line ends of YAML 1.1 that are plain characters now, and tag directives, of which none would be
  * of use. */
+static const struct oddity {
+	const char *text;
+	bool starts_line;
+	const char *message;
+} oddities[] = {
+	{"\xc2\x85",     false, "the character U+0085: write it as \"\\u0085\""             },
+	{"\xe2\x80\xa8", false, "the character U+2028: write it as \"\\u2028\""             },
+	{"\xe2\x80\xa9", false, "the character U+2029: write it as \"\\u2029\""             },
+	{"%TAG",         true,  "a tag directive: remove it, only YAML's own tags are known"},
+};
+
+static const char *
+find_oddity(const struct oddity *oddity, const char *data, size_t length)
+{
+	size_t size = strlen(oddity->text);
+	const char *end = data + length;
+	for (const char *at = data; (at = memchr(at, oddity->text[0], (size_t)(end - at))) != NULL;
+		at++) {
+		bool starts_line = at == data || at[-1] == '\n' || at[-1] == '\r';
+		if ((size_t)(end - at) >= size && memcmp(at, oddity->text, size) == 0 &&
+			(starts_line || !oddity->starts_line))
+			return at;
+	}
+	return NULL;
+}
+
 static int
 refuse_oddities(struct document *document, const char *data, size_t length)
 {
-	static const struct {
-		const char *text;
-		bool starts_line;
-		const char *message;
-	} oddities[] = {
-		{"\xc2\x85",     false, "the character U+0085: write it as \"\\u0085\""             },
-		{"\xe2\x80\xa8", false, "the character U+2028: write it as \"\\u2028\""             },
-		{"\xe2\x80\xa9", false, "the character U+2029: write it as \"\\u2029\""             },
-		{"%TAG",         true,  "a tag directive: remove it, only YAML's own tags are known"},
-	};
 	size_t before = document->errors->count;
 	for (size_t i = 0; i < sizeof(oddities) / sizeof(oddities[0]); i++) {
-		const char *at = data, *end = data + length;
-		while ((at = memmem(at, (size_t)(end - at), oddities[i].text,
-				strlen(oddities[i].text))) != NULL) {
-			bool starts_line = at == data || at[-1] == '\n' || at[-1] == '\r';
-			if (starts_line || !oddities[i].starts_line)
-				break;
-			at++;
-		}
+		const char *at = find_oddity(&oddities[i], data, length);
 		unsigned line, column;
 		if (at == NULL)
 			continue;

@@ -99,10 +99,11 @@ class Failures(Run):
         self.assert_fails("prompts.d", "--listen", "127.0.0.1:0")
 
     def test_a_directory_that_cannot_be_read(self):
-        wrapper = as_somebody_else(self)
+        other = as_somebody_else(self)
         self.directory.chmod(0o755)
         (self.directory / "good").chmod(0)
-        ended = subprocess.run([*wrapper, binary(), "--listen", "127.0.0.1:0", "good"],
+        ended = subprocess.run([*other["wrapper"], other["program"], "--listen",
+                                "127.0.0.1:0", "good"],
                                capture_output=True, text=True, check=False, timeout=STOP_DEADLINE,
                                cwd=self.directory, env=clean_environment())
         self.assertEqual((ended.returncode, len(ended.stderr.splitlines())), (1, 1), ended.stderr)

@@ -436,7 +436,7 @@ class Links(ReloadTest):
 
 class Permissions(ReloadTest):
     def serve_unprivileged(self, files):
-        return self.serve(files=files, wrapper=as_somebody_else(self))
+        return self.serve(files=files, **as_somebody_else(self))
 
     def test_a_file_that_cannot_be_read_keeps_its_last_good_version(self):
         server = self.serve_unprivileged({"p.yaml": prompt("good"), "q.yaml": prompt("q")})
