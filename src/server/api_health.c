@@ -31,7 +31,7 @@ api_health(const struct request *request, struct reply *reply)
 		"{\"status\":\"healthy\",\"service\":\"promptd\",\"version\":\"" PROMPTD_VERSION
 		"\"");
 	if (snapshot != NULL) {
-		buffer_printf(out, ",\"prompts\":%zu,\"revision\":\"%s\"", snapshot->n_prompts,
+		buffer_printf(out, ",\"prompts\":%zu,\"revision\":\"%s\"", snapshot->n_groups,
 			snapshot->revision);
 		put_problems(out, snapshot);
 	}

@@ -38,6 +38,13 @@ split(const char *address, char *host, size_t host_size, char *port, size_t port
 	return fits && strtoul(colon + 1, NULL, 10) <= 65535 ? 0 : -1;
 }
 
+bool
+listen_is_address(const char *address)
+{
+	char host[256], port[6];
+	return split(address, host, sizeof(host), port, sizeof(port)) == 0;
+}
+
 static struct addrinfo *
 resolve(const char *address, struct error *error)
 {
@@ -47,10 +54,7 @@ resolve(const char *address, struct error *error)
 		.ai_socktype = SOCK_STREAM,
 		.ai_flags = AI_PASSIVE | AI_NUMERICSERV};
 	if (split(address, host, sizeof(host), port, sizeof(port)) != 0) {
-		error_set(error,
-			"--listen takes ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080, not "
-			"\"%s\"",
-			address);
+		error_set(error, "\"%s\" is not ADDRESS:PORT", address);
 		return NULL;
 	}
 	int reason = getaddrinfo(*host != '\0' ? host : NULL, port, &hints, &found);

@@ -1,6 +1,7 @@
 /* listen.h -- the sockets that workers accept from. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct error;
@@ -11,6 +12,9 @@ struct listeners {
 	size_t count;
 	char url[96]; /* with the real port: http://127.0.0.1:8080 */
 };
+
+/* Whether a text is "ADDRESS:PORT". */
+bool listen_is_address(const char *);
 
 /* Open so many sockets on "ADDRESS:PORT"; an IPv6 address stands in brackets. An address in use is an
  * error, and so is one that other machines can reach where loopback_only says why it must not be.

@@ -11,6 +11,7 @@
 
 #include "core/error.h"
 #include "core/name.h"
+#include "server/listen.h"
 
 enum { MAX_WORKERS = 256 };
 
@@ -19,7 +20,12 @@ typedef int set_option(struct options *, const char *value, struct error *);
 static int
 set_listen(struct options *options, const char *value, struct error *error)
 {
-	(void)error;
+	if (!listen_is_address(value)) {
+		error_set(error,
+			"takes ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080, not \"%s\"",
+			value);
+		return -1;
+	}
 	options->listen = value;
 	return 0;
 }

@@ -144,9 +144,13 @@ publish(struct reloader *reloader)
 	log_problems(reloader->published, snapshot);
 	if (tells_more(reloader->published, snapshot))
 		log_write(LOG_LEVEL_INFO, "prompts published",
-			LOG_NUMBER("prompts", snapshot->n_prompts),
+			LOG_NUMBER("prompts", snapshot->n_groups),
 			LOG_NUMBER("problems", snapshot->n_problems),
 			LOG_TEXT("revision", snapshot->revision), LOG_END);
+	if (snapshot->n_prompts == 0 && tells_more(reloader->published, snapshot))
+		log_write(LOG_LEVEL_WARN,
+			"there are no prompts: /ready stays red unless --allow-empty is given",
+			LOG_TEXT("directory", reloader->directory), LOG_END);
 	store_publish(reloader->store, snapshot);
 	reloader->published = snapshot;
 	reloader->in_use = store_reap(reloader->store) > 0;

@@ -86,7 +86,8 @@ tree_open(const char *path, struct error *error)
 	tree->root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (tree->root >= 0)
 		return tree;
-	error_set(error, "cannot open the prompt directory \"%s\": %s", path, strerror(errno));
+	error_set(error, "cannot open the prompt directory \"%s\": %s: see promptd --help", path,
+		strerror(errno));
 	free(tree);
 	return NULL;
 }

@@ -148,7 +148,7 @@ check_clean(const char *directory)
 	DIR *dir = opendir(directory);
 	EXPECT(dir != NULL, "%s: cannot be read", directory);
 	for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
-		if (name_is_ignored(entry->d_name))
+		if (name_is_ignored(entry->d_name) || !name_is_prompt_file(entry->d_name))
 			continue;
 		struct unit *unit = load(directory, entry->d_name);
 		n_checked++;
