@@ -12,7 +12,7 @@
 #include "core/prompt.h"
 #include "server/api.h"
 #include "server/api_reply.h"
-#include "server/reloader.h"
+#include "server/job.h"
 
 /* A job with the texts it points to behind it. */
 struct write_job {
@@ -144,9 +144,7 @@ static struct job *
 make_job(const struct draft *draft, const char *path, const struct buffer *file,
 	const struct buffer *answer)
 {
-	const char *version = draft->version != NULL ? draft->version : "";
-	size_t length = strlen(draft->id) + strlen(version) + strlen(path) + file->length +
-			answer->length + 5;
+	size_t length = strlen(draft->id) + strlen(path) + file->length + answer->length + 4;
 	struct write_job *made =
 		file->failed || answer->failed ? NULL : malloc(sizeof(*made) + length);
 	if (made == NULL)
@@ -157,8 +155,6 @@ make_job(const struct draft *draft, const char *path, const struct buffer *file,
 	made->job.id = place(&at, draft->id, strlen(draft->id));
 	made->job.path = place(&at, path, strlen(path));
 	made->job.data = place(&at, file->data, file->length);
-	if (draft->version != NULL)
-		made->job.version = place(&at, version, strlen(version));
 	return &made->job;
 }
 

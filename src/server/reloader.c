@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -20,15 +19,13 @@
 #include "core/prompt.h"
 #include "core/snapshot.h"
 #include "core/store.h"
-#include "core/text.h"
 #include "core/unit.h"
-#include "core/version.h"
 #include "server/clock.h"
+#include "server/job.h"
 #include "server/loader.h"
 #include "server/log.h"
 #include "server/tree.h"
 #include "server/watcher.h"
-#include "server/writer.h"
 
 enum {
 	QUIET_MS = 50, /* look once so long nothing has happened */
@@ -223,132 +220,23 @@ rescan(struct reloader *reloader)
 	reloader->root_lost = failed;
 }
 
-__attribute__((format(printf, 3, 4))) static void
-say(struct job *job, enum job_outcome outcome, const char *format, ...)
-{
-	va_list args;
-	va_start(args, format);
-	vsnprintf(job->message, sizeof(job->message), format, args);
-	va_end(args);
-	text_trim_utf8(job->message);
-	job->outcome = outcome;
-}
-
-/* Whether a label that the new prompt brings would be in conflict with a version that is served. */
-static bool
-check_labels(struct job *job, const struct prompt *prompt, const struct entry *entry)
-{
-	const char *version = entry->prompt->version != NULL ? entry->prompt->version : "";
-	for (size_t i = 0; i < prompt->n_labels; i++) {
-		const char *label = prompt->labels[i];
-		if (!entry_has_label(entry, label) && strcmp(label, version) != 0)
-			continue;
-		say(job, JOB_TAKEN,
-			"label '%s' is %s '%s' of this prompt: take it away there first", label,
-			strcmp(label, version) == 0 ? "the version" : "held by version", version);
-		return false;
-	}
-	if (prompt->version == NULL || !entry_has_label(entry, prompt->version))
-		return true;
-	say(job, JOB_TAKEN, "version '%s' is a label of this prompt: give it another version",
-		prompt->version);
-	return false;
-}
-
-/* Whether a new prompt can stand beside the versions of its id. */
-static bool
-check_versions(struct job *job, const struct prompt *prompt, const struct group *group)
-{
-	for (size_t i = 0; group != NULL && i < group->count; i++) {
-		const struct entry *entry = &group->entries[i];
-		if (version_compare(entry->prompt->version, prompt->version) == 0) {
-			job->outcome = JOB_ID_EXISTS;
-			return false;
-		}
-		if (!check_labels(job, prompt, entry))
-			return false;
-	}
-	if (group == NULL || prompt->version != NULL)
-		return true;
-	job->outcome = JOB_VERSION_NEEDED;
-	return false;
-}
-
-/* Whether the job's file would be served as it was sent, and disturb nothing. */
-static bool
-check_new(struct reloader *reloader, struct job *job, const struct unit *unit)
-{
-	if (unit == NULL) {
-		say(job, JOB_FAILED, "out of memory");
-		return false;
-	}
-	if (job->length > TREE_MAX_FILE_BYTES || unit->n_errors > 0) {
-		say(job, JOB_INVALID, "the file would not be served: %s",
-			unit->n_errors > 0 ? unit->problems[0].message : "it is larger than 1 MiB");
-		return false;
-	}
-	const struct prompt *prompt = &unit->prompts[0];
-	if (!check_versions(job, prompt, snapshot_find(reloader->published, prompt->id)))
-		return false;
-	const char *like = loader_find_like(reloader->loader, job->path);
-	if (like != NULL)
-		say(job, JOB_TAKEN, "file '%s' already exists", like);
-	return like == NULL;
-}
-
-/* Serve a file that was just written. If that fails now, the events of the write bring it. */
-static void
-publish_written(struct reloader *reloader, const struct job *job, struct unit *unit)
-{
-	struct error error;
-	struct signature signature;
-	struct tree *tree = tree_open(reloader->directory, &error);
-	bool found = tree != NULL && tree_stat(tree, job->path, &signature);
-	tree_close(tree);
-	log_write(LOG_LEVEL_INFO, "prompt created", LOG_TEXT("path", job->path), LOG_END);
-	if (!found) {
-		unit_unref(unit);
-		return;
-	}
-	if (loader_put(reloader->loader, &signature, job->data, job->length, unit) != 0 ||
-		publish(reloader) != 0)
-		log_write(LOG_LEVEL_WARN, "a new file is served after the next look",
-			LOG_TEXT("path", job->path), LOG_END);
-}
-
-static void
-write_new(struct reloader *reloader, struct job *job, struct unit *unit)
-{
-	static const enum job_outcome outcomes[] = {
-		[WRITER_CREATED] = JOB_CREATED,
-		[WRITER_EXISTS] = JOB_TAKEN,
-		[WRITER_BLOCKED] = JOB_TAKEN,
-		[WRITER_DENIED] = JOB_DENIED,
-		[WRITER_FULL] = JOB_FULL,
-		[WRITER_FAILED] = JOB_FAILED,
-	};
-	struct error error;
-	enum writer_result result =
-		writer_create(reloader->directory, job->path, job->data, job->length, &error);
-	if (result == WRITER_CREATED) {
-		job->outcome = JOB_CREATED;
-		publish_written(reloader, job, unit);
-		return;
-	}
-	unit_unref(unit);
-	say(job, outcomes[result], "%s", error.message);
-	if (result != WRITER_EXISTS && result != WRITER_BLOCKED)
-		log_write(LOG_LEVEL_ERROR, error.message, LOG_END);
-}
-
+/* Write a job's file and serve it at once. If serving fails now, the events of the write bring it. */
 static void
 run_job(struct reloader *reloader, struct job *job)
 {
-	struct unit *unit = loader_make(reloader->loader, job->path, job->data, job->length);
-	if (check_new(reloader, job, unit))
-		write_new(reloader, job, unit);
-	else
+	struct error error;
+	struct signature signature;
+	struct unit *unit =
+		job_write(job, reloader->directory, reloader->loader, reloader->published);
+	struct tree *tree = unit != NULL ? tree_open(reloader->directory, &error) : NULL;
+	bool found = tree != NULL && tree_stat(tree, job->path, &signature);
+	tree_close(tree);
+	if (!found)
 		unit_unref(unit);
+	else if (loader_put(reloader->loader, &signature, job->data, job->length, unit) != 0 ||
+		 publish(reloader) != 0)
+		log_write(LOG_LEVEL_WARN, "a new file is served after the next look",
+			LOG_TEXT("path", job->path), LOG_END);
 	job->on_done(job);
 }
 

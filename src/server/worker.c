@@ -22,6 +22,7 @@
 #include "server/api_reply.h"
 #include "server/clock.h"
 #include "server/http.h"
+#include "server/job.h"
 #include "server/reloader.h"
 
 enum {
