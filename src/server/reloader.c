@@ -49,6 +49,7 @@ struct reloader {
 	int64_t first_event_ms, last_event_ms; /* since the last scan; 0: none */
 	int64_t scanned_ms;
 	bool unsettled, in_use, root_lost;
+	bool unpublished; /* what was loaded could not be made a snapshot: memory was out */
 
 	int wake; /* an eventfd */
 	atomic_bool requested, stopping;
@@ -136,6 +137,7 @@ static int
 publish(struct reloader *reloader)
 {
 	struct snapshot *snapshot = loader_snapshot(reloader->loader);
+	reloader->unpublished = snapshot == NULL;
 	if (snapshot == NULL)
 		return -1;
 	log_problems(reloader->published, snapshot);
@@ -208,7 +210,7 @@ rescan(struct reloader *reloader)
 	struct error error;
 	struct load load;
 	bool failed = scan(reloader, &load, &error) != 0;
-	if (!failed && load.changed && publish(reloader) != 0) {
+	if (!failed && (load.changed || reloader->unpublished) && publish(reloader) != 0) {
 		error_set(&error, "out of memory");
 		failed = true;
 	}
