@@ -271,7 +271,8 @@ earlier(int64_t a, int64_t b)
 static int64_t
 due_ms(const struct reloader *reloader)
 {
-	bool blind = watcher_is_blind(reloader->watcher) || reloader->root_lost;
+	bool blind =
+		watcher_is_blind(reloader->watcher) || reloader->root_lost || reloader->unpublished;
 	int64_t due = reloader->scanned_ms + (blind ? BLIND_POLL_MS : POLL_MS);
 	if (reloader->unsettled)
 		due = earlier(due, reloader->scanned_ms + SETTLE_MS);
