@@ -55,6 +55,7 @@ struct scan {
 	struct watcher *watcher;
 	int64_t now_ms;
 	struct files next;
+	bool hides; /* a directory could not be read: what was in it is not gone */
 	struct load *load;
 };
 
@@ -362,7 +363,7 @@ take_missing(struct scan *scan, const struct tree_list *list, const struct file 
 {
 	struct file file = *old;
 	bool serves = file.source.served != NULL || file.source.faulty != NULL;
-	if (is_hidden(list, file.path))
+	if (scan->hides && is_hidden(list, file.path))
 		return keep(scan, &file);
 	if (file.gone_ms == 0)
 		file.gone_ms = scan->now_ms;
@@ -387,9 +388,11 @@ static int
 take_files(struct scan *scan, const struct tree_list *list)
 {
 	const struct files *old = &scan->loader->files;
-	for (size_t i = 0; i < list->count; i++)
+	for (size_t i = 0; i < list->count; i++) {
+		scan->hides |= list->files[i].is_directory;
 		if (take_file(scan, &list->files[i]) != 0)
 			return -1;
+	}
 	for (size_t i = 0; i < old->count; i++)
 		if (!is_listed(list, old->items[i].path) &&
 			take_missing(scan, list, &old->items[i]) != 0)
