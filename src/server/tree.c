@@ -296,7 +296,7 @@ tree_scan(struct tree *tree, struct arena *arena, tree_on_directory *on_director
 	int result = scan_directory(&scan, NULL, "", root, false);
 	list->count = scan.files.length / sizeof(struct tree_file);
 	list->files = arena_array(arena, list->count, sizeof(struct tree_file));
-	if (result != 0 || scan.files.failed || list->files == NULL) {
+	if (result != 0 || scan.files.failed || list->files == NULL || arena_failed(arena)) {
 		error_set(error, "out of memory");
 		result = -1;
 	} else if (list->count > 0) {
