@@ -174,8 +174,27 @@ read_default(struct reading *reading, const struct value *value)
 			document_kind_name(value->kind));
 }
 
-/* The keys of a variable's declaration; rendering reads them from the document. */
-static const char *const variable_keys[] = {"description", "required", "default"};
+static void
+read_variable_description(struct reading *reading, const struct value *value)
+{
+	expect_string(reading->errors, value, "description");
+}
+
+static void
+read_required(struct reading *reading, const struct value *value)
+{
+	expect_kind(reading->errors, value, VALUE_BOOL, "required");
+}
+
+/* The keys of a variable's declaration; rendering takes their values from the document. */
+static const struct {
+	const char *name;
+	void (*read)(struct reading *, const struct value *);
+} variable_keys[] = {
+	{"description", read_variable_description},
+	{"required",    read_required            },
+	{"default",     read_default             },
+};
 
 enum { N_VARIABLE_KEYS = sizeof(variable_keys) / sizeof(variable_keys[0]) };
 
@@ -183,7 +202,7 @@ bool
 prompt_is_variable_key(const char *key)
 {
 	for (size_t i = 0; i < N_VARIABLE_KEYS; i++)
-		if (strcmp(key, variable_keys[i]) == 0)
+		if (strcmp(key, variable_keys[i].name) == 0)
 			return true;
 	return false;
 }
@@ -194,8 +213,8 @@ add_unknown_of_variable(struct reading *reading, const struct value *item)
 	const char *meant = NULL;
 	bool keep = errors_keep(reading->errors, kind_of_unknown(reading));
 	for (size_t i = 0; i < N_VARIABLE_KEYS && keep; i++)
-		if (text_is_near(item->key, variable_keys[i]))
-			meant = variable_keys[i];
+		if (text_is_near(item->key, variable_keys[i].name))
+			meant = variable_keys[i].name;
 	add_unknown(reading, item, meant, "a variable has description, required and default");
 }
 
@@ -214,11 +233,9 @@ read_variable(struct reading *reading, const struct value *value)
 	for (const struct value *item = value->first; item != NULL; item = item->next) {
 		if (!prompt_is_variable_key(item->key))
 			add_unknown_of_variable(reading, item);
-		else if (strcmp(item->key, "default") == 0)
-			read_default(reading, item);
-		else if (item->kind != VALUE_NULL)
-			expect_kind(reading->errors, item,
-				*item->key == 'd' ? VALUE_STRING : VALUE_BOOL, item->key);
+		for (size_t i = 0; i < N_VARIABLE_KEYS && item->kind != VALUE_NULL; i++)
+			if (strcmp(item->key, variable_keys[i].name) == 0)
+				variable_keys[i].read(reading, item);
 	}
 }
 

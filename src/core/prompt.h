@@ -4,7 +4,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct arena;
 struct errors;
 struct path_names;
 struct value;

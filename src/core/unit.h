@@ -7,9 +7,6 @@
 
 #include "core/digest.h"
 
-struct arena;
-struct buffer;
-struct draft;
 struct error;
 struct problem;
 struct prompt_rules;

@@ -10,8 +10,6 @@
 #include "server/route.h"
 
 struct arena;
-struct entry;
-struct group;
 struct job;
 struct prompt;
 struct prompt_rules;

@@ -4,7 +4,6 @@
 #include <stdbool.h>
 
 struct entry;
-struct error;
 struct errors;
 struct group;
 struct reply;

@@ -1,8 +1,6 @@
 /* reloader.c -- the reload thread: decides when to look again, and publishes. */
 #include "server/reloader.h"
 
-#include <sys/eventfd.h>
-
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -25,6 +23,7 @@
 #include "server/loader.h"
 #include "server/log.h"
 #include "server/tree.h"
+#include "server/wake.h"
 #include "server/watcher.h"
 
 enum {
@@ -71,7 +70,7 @@ reloader_new(const char *directory, const struct prompt_rules *rules, struct sto
 		free(reloader);
 		return NULL;
 	}
-	reloader->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	reloader->wake = wake_open();
 	reloader->loader = loader_new(rules);
 	reloader->watcher = watcher_new();
 	if (reloader->wake >= 0 && reloader->loader != NULL && reloader->watcher != NULL)
@@ -295,10 +294,7 @@ wait_for_work(struct reloader *reloader)
 	if (poll(ready, 2, wait > 0 ? (int)wait : 0) < 0 && errno != EINTR)
 		log_write(LOG_LEVEL_ERROR, "poll failed", LOG_TEXT("reason", strerror(errno)),
 			LOG_END);
-	uint64_t count;
-	if (read(reloader->wake, &count, sizeof(count)) < 0 && errno != EAGAIN)
-		log_write(LOG_LEVEL_ERROR, "eventfd failed", LOG_TEXT("reason", strerror(errno)),
-			LOG_END);
+	wake_clear(reloader->wake);
 }
 
 static void *
@@ -330,14 +326,6 @@ reloader_start(struct reloader *reloader, struct error *error)
 	return 0;
 }
 
-static void
-wake(struct reloader *reloader)
-{
-	const uint64_t one = 1;
-	while (write(reloader->wake, &one, sizeof(one)) < 0 && errno == EINTR)
-		;
-}
-
 void
 reloader_free(struct reloader *reloader)
 {
@@ -345,7 +333,7 @@ reloader_free(struct reloader *reloader)
 		return;
 	if (reloader->started) {
 		atomic_store(&reloader->stopping, true);
-		wake(reloader);
+		wake_ring(reloader->wake);
 		pthread_join(reloader->thread, NULL);
 	}
 	loader_free(reloader->loader);
@@ -360,7 +348,7 @@ void
 reloader_request(struct reloader *reloader)
 {
 	atomic_store(&reloader->requested, true);
-	wake(reloader);
+	wake_ring(reloader->wake);
 }
 
 void
@@ -374,5 +362,5 @@ reloader_post(struct reloader *reloader, struct job *job)
 		reloader->first = job;
 	reloader->last = job;
 	pthread_mutex_unlock(&reloader->lock);
-	wake(reloader);
+	wake_ring(reloader->wake);
 }

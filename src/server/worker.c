@@ -1,9 +1,6 @@
 /* worker.c -- a thread that answers requests from its own socket. */
 #include "server/worker.h"
 
-#include <sys/eventfd.h>
-
-#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -24,6 +21,7 @@
 #include "server/http.h"
 #include "server/job.h"
 #include "server/reloader.h"
+#include "server/wake.h"
 
 enum {
 	MAX_HEADER_BYTES = 32 * 1024,
@@ -101,13 +99,11 @@ on_job_done(struct job *job)
 {
 	const struct waiting *waiting = job->owner;
 	struct worker *worker = waiting->worker;
-	const uint64_t one = 1;
 	pthread_mutex_lock(&worker->lock);
 	job->next = worker->done;
 	worker->done = job;
 	pthread_mutex_unlock(&worker->lock);
-	while (write(worker->wake, &one, sizeof(one)) < 0 && errno == EINTR)
-		;
+	wake_ring(worker->wake);
 }
 
 static void
@@ -236,10 +232,8 @@ on_wake(evutil_socket_t descriptor, short events, void *context)
 {
 	const struct timeval now = {0};
 	struct worker *worker = context;
-	uint64_t count;
 	(void)events;
-	if (read(descriptor, &count, sizeof(count)) < 0)
-		return;
+	wake_clear(descriptor);
 	answer_done_jobs(worker);
 	if (!atomic_load(&worker->draining) || worker->drain_began_ms != 0)
 		return;
@@ -266,7 +260,7 @@ set_up_http(struct worker *worker, int socket)
 static int
 set_up(struct worker *worker, int socket)
 {
-	worker->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	worker->wake = wake_open();
 	worker->base = event_base_new();
 	worker->arena = arena_new();
 	worker->digest = digest_new();
@@ -326,10 +320,8 @@ worker_start(struct worker *worker, struct error *error)
 void
 worker_drain(struct worker *worker)
 {
-	const uint64_t one = 1;
 	atomic_store(&worker->draining, true);
-	while (write(worker->wake, &one, sizeof(one)) < 0 && errno == EINTR)
-		;
+	wake_ring(worker->wake);
 }
 
 void
