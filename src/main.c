@@ -9,10 +9,12 @@
 #include "core/prompt.h"
 #include "core/store.h"
 #include "server/api.h"
+#include "server/figures.h"
 #include "server/listen.h"
 #include "server/log.h"
 #include "server/options.h"
 #include "server/reloader.h"
+#include "server/traffic.h"
 #include "server/worker.h"
 
 enum { EXIT_USAGE = 2 };
@@ -22,6 +24,8 @@ struct server {
 	struct listeners listeners;
 	struct store *store;
 	struct reloader *reloader;
+	struct figures figures;
+	struct traffic *traffic; /* of each worker */
 	struct api api;
 	struct worker **workers;
 	size_t n_workers;
@@ -62,8 +66,8 @@ start_workers(struct server *server, struct error *error)
 		return -1;
 	}
 	for (size_t i = 0; i < server->listeners.count; i++) {
-		struct worker *worker =
-			worker_new(&server->api, server->listeners.sockets[i], error);
+		struct worker *worker = worker_new(
+			&server->api, &server->traffic[i], server->listeners.sockets[i], error);
 		if (worker == NULL)
 			return -1;
 		server->listeners.sockets[i] = -1; /* the worker's now */
@@ -72,6 +76,28 @@ start_workers(struct server *server, struct error *error)
 			return -1;
 	}
 	return 0;
+}
+
+static struct reloader *
+make_reloader(struct server *server, const struct options *options)
+{
+	return reloader_new(&(struct reloader_terms){
+		.directory = options->directory,
+		.rules = &server->rules,
+		.store = server->store,
+		.figures = &server->figures,
+		.quiet_ms = options->quiet_ms,
+		.max_latency_ms = options->max_latency_ms,
+		.settle_ms = options->settle_ms,
+		.delete_grace_ms = options->delete_grace_ms,
+		.empty_grace_ms = options->empty_grace_ms,
+		.poll_ms = options->poll_ms,
+		.without_inotify = options->without_inotify,
+		.links_lead_anywhere = options->links_lead_anywhere,
+		.hold_bad_files = options->hold_bad_files,
+		.strict_start = options->strict_start,
+		.min_prompts = options->min_prompts,
+	});
 }
 
 /* Bind, load, publish, serve. While the first prompts are loaded, requests get a 503. */
@@ -83,10 +109,9 @@ start(struct server *server, const struct options *options, struct error *error)
 		    loopback_only(options), error) != 0)
 		return -1;
 	server->store = store_new();
-	server->reloader = server->store == NULL ? NULL
-						 : reloader_new(options->directory, &server->rules,
-							   server->store);
-	if (server->reloader == NULL) {
+	server->reloader = server->store == NULL ? NULL : make_reloader(server, options);
+	server->traffic = calloc(server->listeners.count, sizeof(*server->traffic));
+	if (server->reloader == NULL || server->traffic == NULL) {
 		error_set(error, "out of memory");
 		return -1;
 	}
@@ -94,6 +119,11 @@ start(struct server *server, const struct options *options, struct error *error)
 		.reloader = server->reloader,
 		.rules = &server->rules,
 		.default_labels = options->default_labels.items,
+		.figures = &server->figures,
+		.traffic = server->traffic,
+		.n_workers = server->listeners.count,
+		.prompt_metrics = !options->no_prompt_metrics,
+		.ready_when_clean = options->ready_when_clean,
 		.writable = options->writable,
 		.allow_empty = options->allow_empty};
 	if (options->dev)
@@ -115,6 +145,7 @@ stop(struct server *server)
 	for (size_t i = 0; i < server->n_workers; i++)
 		worker_free(server->workers[i]);
 	free(server->workers);
+	free(server->traffic);
 	store_free(server->store);
 	listen_close(&server->listeners);
 }

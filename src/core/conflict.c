@@ -12,18 +12,17 @@
 #include "core/unit.h"
 #include "core/version.h"
 
-/* A label that a prompt's file claims. */
-struct claim {
+/* A label that a prompt claims. */
+struct label_claim {
 	const char *label;
 	struct entry *entry;
 };
 
 static int
-compare_precedence(const struct entry *x, const struct entry *y)
+compare_precedence(const struct prompt *a, bool a_leaves, const struct prompt *b, bool b_leaves)
 {
-	const struct prompt *a = x->prompt, *b = y->prompt;
-	if (x->leaving != y->leaving)
-		return x->leaving ? 1 : -1;
+	if (a_leaves != b_leaves)
+		return a_leaves ? 1 : -1;
 	if (a->path_gives_id != b->path_gives_id)
 		return a->path_gives_id ? -1 : 1;
 	size_t length = strlen(a->unit->path), other = strlen(b->unit->path);
@@ -35,22 +34,25 @@ compare_precedence(const struct entry *x, const struct entry *y)
 	return a < b ? -1 : a > b; /* both lie in the unit's array, in the file's order */
 }
 
-static int
-compare_entries(const void *a, const void *b)
+int
+conflict_compare(const void *claim, const void *other)
 {
-	const struct entry *x = a, *y = b;
+	const struct claim *x = claim, *y = other;
 	int order = strcmp(x->prompt->id, y->prompt->id);
 	if (order == 0)
 		order = version_compare(x->prompt->version, y->prompt->version);
-	return order != 0 ? order : compare_precedence(x, y);
+	return order != 0 ? order
+			  : compare_precedence(x->prompt, x->leaving, y->prompt, y->leaving);
 }
 
 static int
-compare_claims(const void *a, const void *b)
+compare_label_claims(const void *a, const void *b)
 {
-	const struct claim *x = a, *y = b;
+	const struct label_claim *x = a, *y = b;
 	int order = strcmp(x->label, y->label);
-	return order != 0 ? order : compare_precedence(x->entry, y->entry);
+	return order != 0 ? order
+			  : compare_precedence(x->entry->prompt, x->entry->leaving,
+				    y->entry->prompt, y->entry->leaving);
 }
 
 static int
@@ -60,23 +62,23 @@ compare_version_to_entry(const void *version, const void *entry)
 }
 
 static void
-add_problem(struct problems *problems, const struct entry *loser, const char *message)
+add_problem(struct problems *problems, const struct prompt *loser, const char *message)
 {
-	const struct prompt *prompt = loser->prompt;
-	if (message != NULL &&
-		!loser->leaving) /* NULL: the arena has failed, which ends the making */
+	if (message != NULL) /* NULL: the arena has failed, which ends the making */
 		problems->items[problems->count++] = (struct problem){
-			prompt->unit->path, prompt->line, prompt->column, false, message};
+			loser->unit->path, loser->line, loser->column, false, message};
 }
 
 static void
-add_double(struct arena *arena, struct problems *problems, const struct entry *loser,
+add_double(struct arena *arena, struct problems *problems, const struct claim *loser,
 	const struct prompt *winner)
 {
 	struct quote quote;
 	const struct prompt *prompt = loser->prompt;
 	bool versioned = prompt->version != NULL;
-	add_problem(problems, loser,
+	if (loser->leaving)
+		return;
+	add_problem(problems, prompt,
 		arena_printf(arena, "the prompt %s%s%s is served from %s:%u: delete one of them%s",
 			text_quote(&quote, prompt->id), versioned ? " version " : "",
 			versioned ? prompt->version : "", winner->unit->path, winner->line,
@@ -84,42 +86,42 @@ add_double(struct arena *arena, struct problems *problems, const struct entry *l
 }
 
 size_t
-conflict_settle_versions(
-	struct arena *arena, struct entry *entries, size_t count, struct problems *problems)
+conflict_settle_versions(struct arena *arena, const struct claim *claims, size_t count,
+	struct entry *entries, struct problems *problems)
 {
 	size_t kept = 0;
-	if (count > 0)
-		qsort(entries, count, sizeof(*entries), compare_entries);
-	for (size_t i = 0; i < count; i++) {
-		const struct prompt *prompt = entries[i].prompt;
+	for (const struct claim *claim = claims; claim < claims + count; claim++) {
+		const struct prompt *prompt = claim->prompt;
 		const struct prompt *winner = kept > 0 ? entries[kept - 1].prompt : NULL;
 		if (winner != NULL && strcmp(winner->id, prompt->id) == 0 &&
 			version_compare(winner->version, prompt->version) == 0)
-			add_double(arena, problems, &entries[i], winner);
+			add_double(arena, problems, claim, winner);
 		else
-			entries[kept++] = entries[i];
+			entries[kept++] = (struct entry){
+				.prompt = prompt, .stale = claim->stale, .leaving = claim->leaving};
 	}
 	return kept;
 }
 
 /* Give a label to its first claimant; each later one loses it. */
 static void
-settle_claim(struct arena *arena, const struct claim *claim, const struct claim *first,
+settle_claim(struct arena *arena, const struct label_claim *claim, const struct label_claim *first,
 	const struct entry *version, struct problems *problems)
 {
 	struct quote quote;
 	const char *label = text_quote(&quote, claim->label);
 	const struct prompt *prompt = claim->entry->prompt, *holder = first->entry->prompt;
-	if (version != NULL) {
-		add_problem(problems, claim->entry,
+	bool silent = claim->entry->leaving;
+	if (version != NULL && !silent) {
+		add_problem(problems, prompt,
 			arena_printf(arena,
 				"the label %s is a version of this id in %s:%u: rename it", label,
 				version->prompt->unit->path, version->prompt->line));
-	} else if (claim == first) {
+	} else if (version == NULL && claim == first) {
 		const char **labels = (const char **)(uintptr_t)claim->entry->labels;
 		labels[claim->entry->n_labels++] = claim->label;
-	} else if (holder != prompt) {
-		add_problem(problems, claim->entry,
+	} else if (version == NULL && holder != prompt && !silent) {
+		add_problem(problems, prompt,
 			arena_printf(arena, "the label %s is held by %s:%u: take it away from one",
 				label, holder->unit->path, holder->line));
 	}
@@ -128,7 +130,7 @@ settle_claim(struct arena *arena, const struct claim *claim, const struct claim 
 /* List what the entries claim, in the order of labels and precedence, and give each entry room for its
  * labels. Returns how many claims there are, or -1. */
 static long
-gather_claims(struct arena *arena, struct entry *entries, size_t count, struct claim **claims)
+gather_claims(struct arena *arena, struct entry *entries, size_t count, struct label_claim **claims)
 {
 	size_t most = 0, gathered = 0;
 	for (size_t i = 0; i < count; i++)
@@ -142,23 +144,35 @@ gather_claims(struct arena *arena, struct entry *entries, size_t count, struct c
 		if (entries[i].labels == NULL)
 			return -1;
 		for (size_t k = 0; k < prompt->n_labels; k++)
-			(*claims)[gathered++] = (struct claim){prompt->labels[k], &entries[i]};
+			(*claims)[gathered++] =
+				(struct label_claim){prompt->labels[k], &entries[i]};
 	}
 	if (gathered > 0)
-		qsort(*claims, gathered, sizeof(**claims), compare_claims);
+		qsort(*claims, gathered, sizeof(**claims), compare_label_claims);
 	return (long)gathered;
+}
+
+static bool
+claims_labels(const struct entry *entries, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (entries[i].prompt->n_labels > 0)
+			return true;
+	return false;
 }
 
 int
 conflict_settle_labels(
 	struct arena *arena, struct entry *entries, size_t count, struct problems *problems)
 {
-	struct claim *claims;
+	struct label_claim *claims;
+	if (!claims_labels(entries, count))
+		return 0;
 	long n_claims = gather_claims(arena, entries, count, &claims);
 	if (n_claims < 0)
 		return -1;
-	const struct claim *first = claims;
-	for (const struct claim *claim = claims; claim < claims + n_claims; claim++) {
+	const struct label_claim *first = claims;
+	for (const struct label_claim *claim = claims; claim < claims + n_claims; claim++) {
 		if (strcmp(claim->label, first->label) != 0)
 			first = claim;
 		settle_claim(arena, claim, first,

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "core/conflict.h"
 #include "core/snapshot.h"
 #include "core/unit.h"
 #include "core/version.h"
@@ -103,17 +104,25 @@ select_slug(const struct snapshot *snapshot, const char *slug, const char *proje
 	const struct group **group)
 {
 	size_t low = 0, high = snapshot->n_slugs, found = 0;
+	const char *last = NULL;
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
-		if (strcmp(snapshot->slugs[middle], slug) < 0)
+		if (strcmp(snapshot->by_slug[middle].prompt->slug, slug) < 0)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	for (; low < snapshot->n_slugs && strcmp(snapshot->slugs[low], slug) == 0; low++) {
-		if (!has_slug(snapshot->by_slug[low], slug, project))
+	for (; low < snapshot->n_slugs; low++) {
+		const struct prompt *prompt = snapshot->by_slug[low].prompt;
+		if (strcmp(prompt->slug, slug) != 0)
+			break;
+		if (last != NULL && strcmp(last, prompt->id) == 0)
 			continue;
-		*group = snapshot->by_slug[low];
+		last = prompt->id;
+		const struct group *versions = snapshot_find(snapshot, prompt->id);
+		if (versions == NULL || !has_slug(versions, slug, project))
+			continue;
+		*group = versions;
 		found++;
 	}
 	return found;

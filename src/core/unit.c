@@ -9,6 +9,7 @@
 #include "core/document.h"
 #include "core/error.h"
 #include "core/json.h"
+#include "core/meter.h"
 #include "core/name.h"
 #include "core/problem.h"
 #include "core/prompt.h"
@@ -306,6 +307,9 @@ unit_unref(const struct unit *unit)
 	if (unit == NULL)
 		return;
 	struct block *block = block_of(unit);
-	if (atomic_fetch_sub_explicit(&block->references, 1, memory_order_acq_rel) == 1)
-		free(block);
+	if (atomic_fetch_sub_explicit(&block->references, 1, memory_order_acq_rel) != 1)
+		return;
+	for (size_t i = 0; i < unit->n_prompts; i++)
+		meter_unref(unit->prompts[i].meter);
+	free(block);
 }

@@ -8,6 +8,7 @@
 #include "core/digest.h"
 
 struct error;
+struct meter;
 struct problem;
 struct prompt_rules;
 
@@ -43,6 +44,7 @@ struct prompt {
 	const char *detail; /* members that the whole prompt has beyond the answer, likewise */
 	char etag[ETAG_BYTES]; /* of the answer */
 	unsigned char digest[DIGEST_BYTES]; /* of all that clients are told but the labels */
+	struct meter *meter; /* set by the first snapshot; a reference */
 };
 
 /* Immutable and counted; one allocation. A unit with errors has no prompts. */

@@ -8,6 +8,7 @@
 /* Who may call a handler, and when. */
 enum need {
 	OPEN, /* anyone, at any time */
+	ADMIN, /* with a token, at any time */
 	SNAPSHOT, /* with a token, once prompts are published */
 };
 
@@ -25,6 +26,9 @@ static const struct row {
 	{ENDPOINT_PROMPT,    METHOD_GET,  SNAPSHOT, api_prompt   },
 	{ENDPOINT_VARIABLES, METHOD_GET,  SNAPSHOT, api_variables},
 	{ENDPOINT_RENDER,    METHOD_POST, SNAPSHOT, api_render   },
+	{ENDPOINT_METRICS,   METHOD_GET,  ADMIN,    api_metrics  },
+	{ENDPOINT_STATUS,    METHOD_GET,  ADMIN,    api_status   },
+	{ENDPOINT_RELOAD,    METHOD_POST, ADMIN,    api_reload   },
 };
 
 enum { N_ROWS = sizeof(rows) / sizeof(rows[0]) };
@@ -78,7 +82,7 @@ api_answer(struct request *request, struct reply *reply)
 	} else if (row->need == OPEN) {
 		row->answer(request, reply);
 	} else if (is_authorized(request, reply)) {
-		if (request->snapshot != NULL)
+		if (row->need == ADMIN || request->snapshot != NULL)
 			row->answer(request, reply);
 		else
 			reply_error(reply, 503, "The prompts are being loaded");

@@ -10,12 +10,14 @@
 #include "server/route.h"
 
 struct arena;
+struct figures;
 struct job;
 struct prompt;
 struct prompt_rules;
 struct reloader;
 struct snapshot;
 struct store;
+struct traffic;
 
 /* What all workers share. Borrowed, and unchanged while they run save for draining. */
 struct api {
@@ -24,7 +26,11 @@ struct api {
 	struct auth auth;
 	const struct prompt_rules *rules;
 	const char *const *default_labels; /* NULL-ended */
-	bool writable, allow_empty;
+	const struct figures *figures;
+	struct traffic *traffic; /* of each worker */
+	size_t n_workers;
+	bool writable, allow_empty, prompt_metrics;
+	bool ready_when_clean;
 	atomic_bool draining;
 };
 
@@ -47,16 +53,21 @@ struct reply {
 	struct buffer body;
 	const struct prompt *prompt;
 	const char *allow; /* the Allow header */
+	const char *content_type; /* NULL: JSON */
 	bool authenticate; /* with a WWW-Authenticate header */
-	struct job *job; /* post it and answer when it is done; from malloc, the worker's to free */
+	struct job *job; /* post it and answer when it is done; the worker's to free */
 };
 
 /* Answer a request. Worker's thread. */
 void api_answer(struct request *, struct reply *);
 
 /* Answer the request of a job that is done, or whose deadline has passed. */
-void api_answer_job(const struct job *, struct reply *);
-void api_answer_late_job(struct reply *);
+void api_answer_job(struct job *, struct reply *);
+void api_answer_late_job(const struct job *, struct reply *);
+void api_answer_creation(const struct job *, struct reply *);
+
+/* What keeps /ready red, or NULL. */
+const char *api_why_not_ready(const struct request *);
 
 /* The handlers, each in the file of its name. */
 void api_litellm(const struct request *, struct reply *);
@@ -67,3 +78,6 @@ void api_health(const struct request *, struct reply *);
 void api_ready(const struct request *, struct reply *);
 void api_render(const struct request *, struct reply *);
 void api_write(const struct request *, struct reply *);
+void api_metrics(const struct request *, struct reply *);
+void api_status(const struct request *, struct reply *);
+void api_reload(const struct request *, struct reply *);

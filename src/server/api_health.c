@@ -33,22 +33,33 @@ api_health(const struct request *request, struct reply *reply)
 	if (snapshot != NULL) {
 		buffer_printf(out, ",\"prompts\":%zu,\"revision\":\"%s\"", snapshot->n_groups,
 			snapshot->revision);
+		json_put_key(out, "source_revision");
+		json_put_string(out, snapshot->source_revision);
 		put_problems(out, snapshot);
 	}
 	buffer_putc(out, '}');
 }
 
+const char *
+api_why_not_ready(const struct request *request)
+{
+	const struct snapshot *snapshot = request->snapshot;
+	const struct api *api = request->api;
+	if (atomic_load_explicit(&api->draining, memory_order_relaxed))
+		return "draining";
+	if (snapshot == NULL)
+		return "loading";
+	if (snapshot->n_prompts == 0 && !api->allow_empty)
+		return "no prompts";
+	if (api->ready_when_clean && !snapshot->was_clean)
+		return "files have problems";
+	return NULL;
+}
+
 void
 api_ready(const struct request *request, struct reply *reply)
 {
-	const struct snapshot *snapshot = request->snapshot;
-	const char *reason = NULL;
-	if (atomic_load_explicit(&request->api->draining, memory_order_relaxed))
-		reason = "draining";
-	else if (snapshot == NULL)
-		reason = "loading";
-	else if (snapshot->n_prompts == 0 && !request->api->allow_empty)
-		reason = "no prompts";
+	const char *reason = api_why_not_ready(request);
 	reply->status = reason == NULL ? 200 : 503;
 	buffer_puts(&reply->body, "{\"status\":");
 	json_put_string(&reply->body, reason == NULL ? "ready" : reason);

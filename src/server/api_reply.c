@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "core/json.h"
 #include "core/json_put.h"
+#include "core/meter.h"
 #include "core/select.h"
 #include "core/snapshot.h"
 #include "core/text.h"
@@ -275,6 +276,7 @@ reply_find(const struct request *request, struct reply *reply, const char *id,
 	}
 	switch (select_version(*group, &selector, &entry)) {
 	case SELECTION_FOUND:
+		meter_count(entry->prompt->meter);
 		return entry;
 	case SELECTION_OTHER_OWNER:
 		reply_other_owner(request, reply, id, &selector, entry->prompt);

@@ -12,11 +12,11 @@
 #include "core/prompt.h"
 #include "server/api.h"
 #include "server/api_reply.h"
-#include "server/job.h"
+#include "server/creation.h"
 
-/* A job with the texts it points to behind it. */
-struct write_job {
-	struct job job;
+/* A creation with the texts it points to behind it. */
+struct full_creation {
+	struct creation creation;
 	const char *answer; /* for when the prompt is created */
 	char texts[];
 };
@@ -129,7 +129,7 @@ put_answer(struct buffer *out, const char *id, const struct errors *errors)
 	buffer_puts(out, first ? "}" : "]}");
 }
 
-/* Copy a text behind the job and step over it. */
+/* Copy a text behind the creation and step over it. */
 static const char *
 place(char **at, const char *text, size_t length)
 {
@@ -145,17 +145,17 @@ make_job(const struct draft *draft, const char *path, const struct buffer *file,
 	const struct buffer *answer)
 {
 	size_t length = strlen(draft->id) + strlen(path) + file->length + answer->length + 4;
-	struct write_job *made =
+	struct full_creation *made =
 		file->failed || answer->failed ? NULL : malloc(sizeof(*made) + length);
 	if (made == NULL)
 		return NULL;
 	char *at = made->texts;
 	made->answer = place(&at, answer->data, answer->length);
-	made->job = (struct job){.length = file->length};
-	made->job.id = place(&at, draft->id, strlen(draft->id));
-	made->job.path = place(&at, path, strlen(path));
-	made->job.data = place(&at, file->data, file->length);
-	return &made->job;
+	made->creation = (struct creation){.job.kind = JOB_CREATE, .length = file->length};
+	made->creation.id = place(&at, draft->id, strlen(draft->id));
+	made->creation.path = place(&at, path, strlen(path));
+	made->creation.data = place(&at, file->data, file->length);
+	return &made->creation.job;
 }
 
 enum { MAX_DIRECTORIES = 16 }; /* as deep as the loader looks */
@@ -246,46 +246,40 @@ api_write(const struct request *request, struct reply *reply)
 }
 
 void
-api_answer_job(const struct job *job, struct reply *reply)
+api_answer_creation(const struct job *job, struct reply *reply)
 {
-	const struct write_job *made = (const struct write_job *)job;
-	reply->status = 200;
-	switch (job->outcome) {
-	case JOB_CREATED:
+	const struct full_creation *made = (const struct full_creation *)(const void *)job;
+	const struct creation *creation = &made->creation;
+	switch (creation->outcome) {
+	case CREATION_DONE:
 		buffer_puts(&reply->body, made->answer);
 		break;
-	case JOB_ID_EXISTS:
-		reply_error(reply, 409, "Prompt '%s' already exists", job->id);
+	case CREATION_ID_EXISTS:
+		reply_error(reply, 409, "Prompt '%s' already exists", creation->id);
 		break;
-	case JOB_VERSION_NEEDED:
+	case CREATION_VERSION_NEEDED:
 		reply_error(reply, 409, "Prompt '%s' already exists: give the new one a version",
-			job->id);
+			creation->id);
 		break;
-	case JOB_TAKEN:
-		reply_error(reply, 409, "Prompt '%s' not created: %s", job->id, job->message);
+	case CREATION_TAKEN:
+		reply_error(
+			reply, 409, "Prompt '%s' not created: %s", creation->id, creation->message);
 		break;
-	case JOB_INVALID:
-		reply_invalid(reply, "\"body\"", job->message, "value_error");
+	case CREATION_INVALID:
+		reply_invalid(reply, "\"body\"", creation->message, "value_error");
 		break;
-	case JOB_DENIED:
+	case CREATION_DENIED:
 		reply_error(reply, 403,
 			"The directory cannot be written to: %s. Give promptd's user the right to, "
 			"or "
 			"add the file there yourself",
-			job->message);
+			creation->message);
 		break;
-	case JOB_FULL:
+	case CREATION_FULL:
 		reply_error(reply, 507, "The disk is full: nothing was written");
 		break;
-	case JOB_FAILED:
-		reply_error(reply, 500, "%s", job->message);
+	case CREATION_FAILED:
+		reply_error(reply, 500, "%s", creation->message);
 		break;
 	}
-}
-
-void
-api_answer_late_job(struct reply *reply)
-{
-	reply_error(
-		reply, 503, "The prompt is not written yet: look for it before you send it again");
 }

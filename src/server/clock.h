@@ -3,5 +3,6 @@
 
 #include <stdint.h>
 
-/* Milliseconds of CLOCK_MONOTONIC. Any thread. */
+/* Milliseconds and microseconds of CLOCK_MONOTONIC. Any thread. */
 int64_t clock_ms(void);
+int64_t clock_us(void);

@@ -156,8 +156,10 @@ finish_read(struct evhttp_request *request, struct reply *reply, const struct ht
 {
 	char etag[ETAG_BYTES];
 	const char *revision = terms->snapshot != NULL ? terms->snapshot->revision : NULL;
+	const char *commit = terms->snapshot != NULL ? terms->snapshot->source_revision : NULL;
 	if (find_etag(terms->digest, reply, etag) != 0 || add_header(request, "ETag", etag) != 0 ||
-		add_header(request, "Prompts-Revision", revision) != 0)
+		add_header(request, "Prompts-Revision", revision) != 0 ||
+		add_header(request, "Prompts-Source-Revision", commit) != 0)
 		return -1;
 	if (names_etag(find_header(request, "If-None-Match"), etag))
 		reply->status = 304;
@@ -171,13 +173,14 @@ add_headers(
 	struct evhttp_request *request, const struct reply *reply, const struct http_terms *terms)
 {
 	char length[24];
+	const char *type = reply->content_type != NULL ? reply->content_type : "application/json";
 	bool has_body = reply->status != 304;
 	bool is_head = method_of(request) == METHOD_HEAD;
 	snprintf(length, sizeof(length), "%zu", body_length(reply));
 	const struct {
 		const char *name, *value;
 	} headers[] = {
-		{"Content-Type",           has_body ? "application/json" : NULL      },
+		{"Content-Type",           has_body ? type : NULL                    },
 		{"Content-Length",         has_body && is_head ? length : NULL       },
 		{"Cache-Control",          "no-cache"                                },
 		{"X-Content-Type-Options", "nosniff"                                 },

@@ -1,38 +1,26 @@
-/* job.h -- a new prompt on its way to becoming a file. */
+/* job.h -- what a worker asks of the reload thread. */
 #pragma once
 
-#include <stddef.h>
+#include <stdbool.h>
 
-struct loader;
-struct snapshot;
-struct unit;
+#include "core/buffer.h"
 
-enum job_outcome {
-	JOB_CREATED,
-	JOB_ID_EXISTS, /* that prompt, or that version of it, is served already */
-	JOB_VERSION_NEEDED, /* the id exists and the new prompt gives no version */
-	JOB_TAKEN, /* a file, or a label, that the new prompt would need is taken */
-	JOB_INVALID, /* the file would not be served as it was sent */
-	JOB_DENIED, /* the directory may not be written to */
-	JOB_FULL, /* the disk is full; nothing was written */
-	JOB_FAILED,
+enum job_kind {
+	JOB_CREATE, /* a struct creation */
+	JOB_RELOAD, /* look at everything; done when that is settled */
+	JOB_STATUS, /* tell how things stand */
 };
 
-/* A new prompt to write as a file. The poster owns the job until it posts it, and again from the call
- * of on_done. */
+/* The poster owns the job until it posts it, and again from the call of on_done. */
 struct job {
 	struct job *next; /* the queue's */
-	const char *id, *path;
-	const char *data;
-	size_t length;
-	enum job_outcome outcome;
-	char message[256]; /* of outcomes from JOB_TAKEN on: what is in the way */
+	enum job_kind kind;
+	bool all_files; /* to be told of good files too */
+	bool clean; /* nothing is wrong or held; of a reload */
+	struct buffer status; /* JSON; of a reload and a status */
 	void (*on_done)(struct job *); /* called on the reload thread */
 	void *owner;
 };
 
-/* Write a job's file below the directory if it can be served beside what is published and known, and set
- * the outcome. Returns the file's unit, the caller's, when it was created, else NULL. Reload thread
- * only. */
-struct unit *job_write(
-	struct job *, const char *directory, struct loader *, const struct snapshot *published);
+/* From malloc. */
+void job_free(struct job *);

@@ -1,7 +1,7 @@
 /* loader.c -- the next snapshot, from the tree and the last one. */
 #include "server/loader.h"
 
-#include <stdint.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -13,79 +13,54 @@
 #include "core/problem.h"
 #include "core/snapshot.h"
 #include "core/unit.h"
+#include "server/clock.h"
+#include "server/files.h"
+#include "server/marks.h"
 #include "server/tree.h"
 #include "server/watcher.h"
 
 enum {
 	GRAIN_NS = 20 * 1000 * 1000, /* file times may be alike for so long after a change */
-	OLD_NS = 1000 * 1000 * 1000, /* without evidence: older content is complete, … */
-	SETTLE_MS = 300, /* … and younger once it has not changed for so long */
-	LEAVE_MS = 500, /* how long a file that is gone is served on */
-};
-
-struct file {
-	char *path;
-	struct signature signature; /* of the content behind source */
-	unsigned char content[DIGEST_BYTES]; /* of its bytes; zero for a problem */
-	bool again; /* read it at the next scan even if it looks the same */
-	struct signature seen; /* newer content that is not known to be complete, … */
-	int64_t seen_ms; /* … since when it has looked like that; 0: there is none */
-	int64_t gone_ms; /* since when the file is gone; 0: it is there */
-	struct source source;
-};
-
-/* A set of files in the bytewise order of their paths. */
-struct files {
-	struct file *items;
-	size_t count, capacity;
+	OLD_NS = 1000 * 1000 * 1000, /* without evidence, older content is complete */
+	WRITE_IDLE_MS = 2000, /* look again by then at what is being written */
+	FORCED_TRIES = 100, /* of a look, to read files between two writes, … */
+	FORCED_WAIT_MS = 1, /* … after a pause each */
 };
 
 struct loader {
+	struct loader_terms terms;
 	struct unit_maker *maker;
 	struct digest *digest;
-	struct arena *arena; /* of one scan */
 	struct buffer buffer; /* of one file's bytes */
 	struct files files;
+	struct files added; /* by the look under way */
+	struct files changed; /* those that differ from the last snapshot; borrowed */
+	bool some_are_gone; /* among those that changed */
+	unsigned look;
+	size_t found; /* files, by the last look */
+	struct loader_counts counts;
 };
 
-/* A scan under way. */
-struct scan {
+/* A look under way. */
+struct looking {
 	struct loader *loader;
-	struct tree *tree;
 	struct watcher *watcher;
 	int64_t now_ms;
-	struct files next;
-	bool hides; /* a directory could not be read: what was in it is not gone */
-	struct load *load;
+	int tries; /* left, if the look is forced */
+	struct buffer hidden; /* of const char *: directories that could not be looked at */
+	struct look *look;
 };
 
-static void
-file_finish(struct file *file)
-{
-	free(file->path);
-	unit_unref(file->source.served);
-	unit_unref(file->source.faulty);
-}
-
-static void
-files_finish(struct files *files)
-{
-	for (size_t i = 0; i < files->count; i++)
-		file_finish(&files->items[i]);
-	free(files->items);
-	*files = (struct files){0};
-}
-
 struct loader *
-loader_new(const struct prompt_rules *rules)
+loader_new(const struct loader_terms *terms)
 {
 	struct loader *loader = calloc(1, sizeof(*loader));
 	if (loader == NULL)
 		return NULL;
-	loader->maker = unit_maker_new(rules);
+	loader->terms = *terms;
+	loader->maker = unit_maker_new(terms->rules);
 	loader->digest = digest_new();
-	loader->arena = arena_new();
-	if (loader->maker != NULL && loader->digest != NULL && loader->arena != NULL)
+	if (loader->maker != NULL && loader->digest != NULL)
 		return loader;
 	loader_free(loader);
 	return NULL;
@@ -97,96 +72,40 @@ loader_free(struct loader *loader)
 	if (loader == NULL)
 		return;
 	files_finish(&loader->files);
+	files_finish(&loader->added);
+	free(loader->changed.items);
 	unit_maker_free(loader->maker);
 	digest_free(loader->digest);
-	arena_free(loader->arena);
 	buffer_finish(&loader->buffer);
 	free(loader);
 }
 
-/* Make room for one more file at a place. */
-static struct file *
-files_insert(struct files *files, size_t at)
+static bool
+is_gone(const struct file *file)
 {
-	if (files->count == files->capacity) {
-		size_t capacity = files->capacity == 0 ? 16 : 2 * files->capacity;
-		struct file *items = realloc(files->items, capacity * sizeof(*items));
-		if (items == NULL)
-			return NULL;
-		files->items = items;
-		files->capacity = capacity;
-	}
-	memmove(files->items + at + 1, files->items + at,
-		(files->count - at) * sizeof(*files->items));
-	files->count++;
-	return &files->items[at];
+	return file->source.served == NULL && file->source.faulty == NULL && file->seen_ms == 0;
 }
 
-static size_t
-files_position(const struct files *files, const char *path)
+static enum file_state
+state_of(const struct file *file)
 {
-	size_t low = 0, high = files->count;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (strcmp(files->items[middle].path, path) < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	if (file->gone_ms > 0)
+		return FILE_LEAVING;
+	if (file->seen_ms > 0)
+		return FILE_UNSETTLED;
+	if (file->source.faulty == NULL)
+		return FILE_OK;
+	return file->source.served != NULL ? FILE_STALE : FILE_INVALID;
 }
 
-static struct file *
-files_find(const struct files *files, const char *path)
+/* Count a file in (1) or out (-1). */
+static void
+count(struct loader *loader, const struct file *file, int by)
 {
-	size_t at = files_position(files, path);
-	return at < files->count && strcmp(files->items[at].path, path) == 0 ? &files->items[at]
-									     : NULL;
-}
-
-/* Put a copy of a file, with references of its own, at the end. */
-static int
-keep(struct scan *scan, const struct file *old)
-{
-	char *path = strdup(old->path);
-	struct file *file = path == NULL ? NULL : files_insert(&scan->next, scan->next.count);
-	if (file == NULL) {
-		free(path);
-		return -1;
-	}
-	*file = *old;
-	file->path = path;
-	if (old->source.served != NULL)
-		unit_ref(old->source.served);
-	if (old->source.faulty != NULL)
-		unit_ref(old->source.faulty);
-	return 0;
-}
-
-/* Put a file whose newest content is a unit, which is taken: good content is served; of bad content
- * the last good version is. */
-static int
-put_unit(
-	struct files *files, size_t at, const struct file *old, struct file made, struct unit *unit)
-{
-	made.path = strdup(unit->path);
-	struct file *file = made.path == NULL ? NULL : files_insert(files, at);
-	if (file == NULL) {
-		free(made.path);
-		unit_unref(unit);
-		return -1;
-	}
-	*file = made;
-	if (unit->n_errors == 0)
-		file->source = (struct source){.served = unit};
-	else
-		file->source = (struct source){
-			.served = old != NULL && old->source.served != NULL
-					  ? unit_ref(old->source.served)
-					  : NULL,
-			.faulty = unit,
-		};
-	return 0;
+	if (is_gone(file))
+		return;
+	loader->counts.files[state_of(file)] += (size_t)by;
+	loader->counts.mounted += file->is_mounted ? (size_t)by : 0;
 }
 
 /* Whether a file's times are so long ago. */
@@ -199,91 +118,133 @@ is_older(const struct signature *signature, int64_t age_ns)
 	return signature->modified_ns < before_ns && signature->changed_ns < before_ns;
 }
 
-static int
-content_digest(
-	struct loader *loader, const char *data, size_t length, unsigned char out[DIGEST_BYTES])
+/* Look at a path again, by some time, even if nothing happens to it. */
+static void
+look_again(struct looking *looking, const char *path, int64_t at_ms)
 {
-	digest_add(loader->digest, data, length);
-	return digest_take(loader->digest, out);
+	struct mark *mark = marks_make(watcher_marks(looking->watcher), path);
+	if (mark != NULL)
+		mark->keep = true;
+	if (looking->look->next_ms == 0 || at_ms < looking->look->next_ms)
+		looking->look->next_ms = at_ms;
 }
 
-/* Take a file's new unit. */
+/* Note that a file's source is about to differ from the last snapshot's. */
 static int
-take_unit(struct scan *scan, const struct file *old, struct file file, struct unit *unit)
+note_change(struct looking *looking, struct file *file)
 {
-	scan->load->changed = true;
-	return put_unit(&scan->next, scan->next.count, old, file, unit);
+	looking->look->changed = true;
+	if (file->is_changed)
+		return 0;
+	if (files_append(&looking->loader->changed, file) != 0)
+		return -1;
+	file->before = file->source;
+	file->is_changed = true;
+	return 0;
 }
 
-/* Keep what a file had; it is there, and what it holds now looks like this. */
-static int
-keep_listed(
-	struct scan *scan, const struct file *old, const struct signature *signature, bool again)
+static void
+swap_unit(struct unit **place, struct unit *unit)
 {
-	struct file same = *old;
-	same.signature = *signature;
-	same.again = again;
-	same.seen_ms = same.gone_ms = 0;
-	scan->load->changed |= same.source.leaving;
-	same.source.leaving = false;
-	return keep(scan, &same);
+	unit_unref(*place);
+	*place = unit;
+}
+
+/* Give a file the unit of its newest content, which is taken: good content is served; of bad content the
+ * last good version is. */
+static int
+take_unit(struct looking *looking, struct file *file, struct unit *unit)
+{
+	if (note_change(looking, file) != 0) {
+		unit_unref(unit);
+		return -1;
+	}
+	bool good = unit->n_errors == 0;
+	if (good)
+		swap_unit(&file->source.served, unit);
+	swap_unit(&file->source.faulty, good ? NULL : unit);
+	return 0;
+}
+
+/* The file is there, and what it holds is known. */
+static int
+settle(struct looking *looking, struct file *file, const struct signature *signature, bool again)
+{
+	file->signature = *signature;
+	file->again = again;
+	file->seen_ms = file->gone_ms = 0;
+	if (!file->source.leaving)
+		return 0;
+	if (note_change(looking, file) != 0)
+		return -1;
+	file->source.leaving = false;
+	return 0;
 }
 
 /* Take a file's problem, unless it is the one it had. */
 static int
-take_problem(struct scan *scan, const struct tree_file *listed, const struct file *old,
+take_problem(struct looking *looking, const struct tree_file *found, struct file *file,
 	const struct error *error)
 {
-	struct file file = {.signature = listed->signature, .again = true};
-	const struct unit *known = old != NULL ? old->source.faulty : NULL;
+	const struct unit *known = file->source.faulty;
+	if (settle(looking, file, &found->signature, true) != 0)
+		return -1;
 	if (known != NULL && known->n_problems == 1 &&
 		strcmp(known->problems[0].message, error->message) == 0)
-		return keep_listed(scan, old, &listed->signature, true);
-	struct unit *unit = unit_new_failed(listed->path, error);
-	return unit != NULL ? take_unit(scan, old, file, unit) : -1;
+		return 0;
+	memset(file->content, 0, sizeof(file->content));
+	struct unit *unit = unit_new_failed(found->path, error);
+	return unit != NULL ? take_unit(looking, file, unit) : -1;
 }
 
 /* Take a file's bytes, unless they are those it had. */
 static int
-take_content(struct scan *scan, const struct tree_file *listed, const struct file *old)
+take_content(struct looking *looking, const struct tree_file *found, struct file *file)
 {
-	struct loader *loader = scan->loader;
-	struct file file = {
-		.signature = listed->signature, .again = !is_older(&listed->signature, GRAIN_NS)};
-	if (content_digest(loader, loader->buffer.data, loader->buffer.length, file.content) != 0)
+	struct loader *loader = looking->loader;
+	const char *data = loader->buffer.length > 0 ? loader->buffer.data : "";
+	unsigned char content[DIGEST_BYTES];
+	bool is_known = file->source.served != NULL || file->source.faulty != NULL;
+	digest_add(loader->digest, data, loader->buffer.length);
+	if (digest_take(loader->digest, content) != 0 ||
+		settle(looking, file, &found->signature, !is_older(&found->signature, GRAIN_NS)) !=
+			0)
 		return -1;
-	if (old != NULL && memcmp(old->content, file.content, DIGEST_BYTES) == 0)
-		return keep_listed(scan, old, &file.signature, file.again);
-	struct unit *unit = unit_new(loader->maker, listed->path,
-		loader->buffer.length > 0 ? loader->buffer.data : "", loader->buffer.length);
+	if (is_known && memcmp(file->content, content, DIGEST_BYTES) == 0)
+		return 0;
+	memcpy(file->content, content, DIGEST_BYTES);
+	struct unit *unit = unit_new(loader->maker, found->path, data, loader->buffer.length);
 	if (unit != NULL)
-		return take_unit(scan, old, file, unit);
+		return take_unit(looking, file, unit);
 	struct error error;
 	error_set(&error, "out of memory: the file will be tried again");
-	return take_problem(scan, listed, old, &error);
+	return take_problem(looking, found, file, &error);
 }
 
-/* Leave what is not known to be complete for the next scan, and note since when it looks like that. */
+/* Leave what is not known to be complete for another look, and note since when it looks like that. */
 static int
-leave(struct scan *scan, const struct tree_file *listed, const struct file *old)
+leave(struct looking *looking, const struct tree_file *found, struct file *file)
 {
-	struct file file =
-		old != NULL ? *old : (struct file){.path = (char *)(uintptr_t)listed->path};
-	bool same = file.seen_ms > 0 && signature_equal(&file.seen, &listed->signature);
-	if (!same)
-		file.seen_ms = scan->now_ms;
-	file.seen = listed->signature;
-	file.again = true;
-	file.gone_ms = 0;
-	scan->load->unsettled = true;
-	return keep(scan, &file);
+	if (file->seen_ms == 0 || !signature_equal(&file->seen, &found->signature))
+		file->seen_ms = looking->now_ms;
+	file->seen = found->signature;
+	file->again = true;
+	file->gone_ms = 0;
+	looking->look->unsettled = true;
+	bool writing = watcher_evidence(looking->watcher, found->path, found->is_linked,
+			       looking->now_ms) == EVIDENCE_WRITING;
+	look_again(looking, found->path,
+		writing ? looking->now_ms + WRITE_IDLE_MS
+			: file->seen_ms + looking->loader->terms.settle_ms);
+	return 0;
 }
 
-/* Whether new content is known to be complete. */
+/* Whether content that was not taken yet is known to be complete. */
 static bool
-is_complete(const struct scan *scan, const struct tree_file *listed, const struct file *old)
+is_complete(const struct looking *looking, const struct tree_file *found, const struct file *file)
 {
-	switch (watcher_evidence(scan->watcher, listed->path, scan->now_ms)) {
+	switch (watcher_evidence(
+		looking->watcher, found->path, found->is_linked, looking->now_ms)) {
 	case EVIDENCE_COMPLETE:
 		return true;
 	case EVIDENCE_WRITING:
@@ -291,145 +252,241 @@ is_complete(const struct scan *scan, const struct tree_file *listed, const struc
 	default:
 		break;
 	}
-	bool seen =
-		old != NULL && old->seen_ms > 0 && signature_equal(&old->seen, &listed->signature);
-	return is_older(&listed->signature, OLD_NS) ||
-	       (seen && scan->now_ms - old->seen_ms >= SETTLE_MS);
+	bool seen = file->seen_ms > 0 && signature_equal(&file->seen, &found->signature);
+	return is_older(&found->signature, OLD_NS) ||
+	       (seen && looking->now_ms - file->seen_ms >= looking->loader->terms.settle_ms);
 }
 
-/* Read a file that may have changed. A write that began meanwhile shows in its signature or in the
+/* Read a file that may have changed. A write that began meanwhile shows in the signature or in the
  * events. */
 static int
-read_file(struct scan *scan, const struct tree_file *listed, const struct file *old)
+read_file(struct looking *looking, const struct tree_file *found, struct file *file)
+{
+	struct tree_file now = *found;
+	struct error error;
+	for (;;) {
+		enum tree_result result = TREE_CHANGED;
+		if (is_complete(looking, &now, file))
+			result = tree_read(&now, &looking->loader->buffer, &error);
+		looking->now_ms = clock_ms();
+		watcher_read(looking->watcher, looking->now_ms);
+		if (result == TREE_FAILED)
+			return take_problem(looking, &now, file, &error);
+		if (result == TREE_READ && is_complete(looking, &now, file))
+			return take_content(looking, &now, file);
+		if (looking->tries == 0)
+			return leave(looking, &now, file);
+		looking->tries--;
+		poll(NULL, 0, FORCED_WAIT_MS);
+	}
+}
+
+/* The known file of a path, or a new one. */
+static struct file *
+find_or_add(struct looking *looking, const struct tree_file *found)
+{
+	struct file *file = files_find(&looking->loader->files, found->path);
+	for (size_t i = 0; file == NULL && found->is_directory && i < looking->loader->added.count;
+		i++)
+		if (strcmp(looking->loader->added.items[i]->path, found->path) == 0)
+			file = looking->loader->added
+				       .items[i]; /* told for another place below it */
+	if (file != NULL)
+		return file;
+	file = file_new(found->path);
+	if (file == NULL || files_append(&looking->loader->added, file) == 0)
+		return file;
+	file_free(file);
+	return NULL;
+}
+
+/* Whether a file needs no reading: it looks as it did and nothing happened to it. */
+static bool
+is_as_before(const struct looking *looking, const struct tree_file *found, const struct file *file)
+{
+	const struct mark *mark = marks_find(watcher_marks(looking->watcher), found->path);
+	bool touched = mark != NULL && (mark->own.at_ms > 0 || mark->target.at_ms > 0);
+	return !is_gone(file) && !touched && !file->again && found->problem == NULL &&
+	       signature_equal(&file->signature, &found->signature);
+}
+
+static int
+take_file(struct looking *looking, const struct tree_file *found, struct file *file)
 {
 	struct error error;
-	enum tree_result result = tree_read(scan->tree, listed, &scan->loader->buffer, &error);
-	watcher_read(scan->watcher, scan->now_ms);
-	bool writing =
-		watcher_evidence(scan->watcher, listed->path, scan->now_ms) == EVIDENCE_WRITING;
-	if (result == TREE_FAILED)
-		return take_problem(scan, listed, old, &error);
-	if (result == TREE_CHANGED || writing)
-		return leave(scan, listed, old);
-	return take_content(scan, listed, old);
+	if (is_as_before(looking, found, file))
+		return settle(looking, file, &file->signature, false);
+	if (found->problem == NULL)
+		return read_file(looking, found, file);
+	error_set(&error, "%s", found->problem);
+	return take_problem(looking, found, file, &error);
 }
 
 static int
-take_file(struct scan *scan, const struct tree_file *listed)
+on_found(void *context, const struct tree_file *found)
 {
-	const struct file *old = files_find(&scan->loader->files, listed->path);
-	if (old != NULL && !old->again && listed->problem == NULL &&
-		signature_equal(&old->signature, &listed->signature))
-		return keep_listed(scan, old, &old->signature, false);
-	if (listed->problem == NULL && !is_complete(scan, listed, old))
-		return leave(scan, listed, old);
-	return read_file(scan, listed, old);
+	struct looking *looking = context;
+	struct loader *loader = looking->loader;
+	struct file *file = find_or_add(looking, found);
+	if (file == NULL)
+		return -1;
+	if (found->is_directory)
+		buffer_put(&looking->hidden, &found->path, sizeof(found->path));
+	if (file->look != loader->look)
+		loader->found++;
+	file->look = loader->look;
+	count(loader, file, -1);
+	file->is_mounted = found->is_mounted;
+	int result = take_file(looking, found, file);
+	count(loader, file, 1);
+	return result;
 }
 
-/* Whether a path lies in a directory. */
+/* Whether a path lies in a directory that cannot be looked at now. */
 static bool
-is_below(const char *path, const char *directory)
+is_hidden(const struct looking *looking, const char *path)
 {
-	size_t length = strlen(directory);
-	return strncmp(path, directory, length) == 0 && path[length] == '/';
-}
-
-static int
-compare_path_to_listed(const void *path, const void *listed)
-{
-	return strcmp(path, ((const struct tree_file *)listed)->path);
-}
-
-static bool
-is_listed(const struct tree_list *list, const char *path)
-{
-	return bsearch(path, list->files, list->count, sizeof(*list->files),
-		       compare_path_to_listed) != NULL;
-}
-
-/* Whether a path lies in a directory that cannot be read now. */
-static bool
-is_hidden(const struct tree_list *list, const char *path)
-{
-	for (size_t i = 0; i < list->count; i++)
-		if (list->files[i].is_directory && is_below(path, list->files[i].path))
+	const char *directory;
+	for (size_t at = 0; at < looking->hidden.length; at += sizeof(directory)) {
+		memcpy(&directory, looking->hidden.data + at, sizeof(directory));
+		size_t length = strlen(directory);
+		if (strcmp(directory, ".") == 0 ||
+			(strncmp(path, directory, length) == 0 && path[length] == '/'))
 			return true;
+	}
 	return false;
 }
 
-/* What is hidden is not gone, and what is gone is served on for a moment. */
+/* Serve a file that is gone for a moment more, or no longer. */
 static int
-take_missing(struct scan *scan, const struct tree_list *list, const struct file *old)
+take_gone(struct looking *looking, struct file *file)
 {
-	struct file file = *old;
-	bool serves = file.source.served != NULL || file.source.faulty != NULL;
-	if (scan->hides && is_hidden(list, file.path))
-		return keep(scan, &file);
-	if (file.gone_ms == 0)
-		file.gone_ms = scan->now_ms;
-	if (!serves || scan->now_ms - file.gone_ms >= LEAVE_MS) {
-		scan->load->changed |= serves;
+	if (file->gone_ms == 0)
+		file->gone_ms = looking->now_ms;
+	int64_t end_ms = file->gone_ms + looking->loader->terms.delete_grace_ms;
+	file->seen_ms = 0;
+	if (file->source.served != NULL && looking->now_ms < end_ms &&
+		!watcher_knows_gone(looking->watcher, file->path)) {
+		look_again(looking, file->path, end_ms);
+		if (!file->source.leaving && note_change(looking, file) != 0)
+			return -1;
+		file->source.leaving = true;
 		return 0;
 	}
-	scan->load->changed |= !file.source.leaving;
-	scan->load->unsettled = true;
-	file.source.leaving = true;
-	return keep(scan, &file);
-}
-
-static int
-compare_paths(const void *a, const void *b)
-{
-	const struct file *x = a, *y = b;
-	return strcmp(x->path, y->path);
-}
-
-static int
-take_files(struct scan *scan, const struct tree_list *list)
-{
-	const struct files *old = &scan->loader->files;
-	for (size_t i = 0; i < list->count; i++) {
-		scan->hides |= list->files[i].is_directory;
-		if (take_file(scan, &list->files[i]) != 0)
-			return -1;
-	}
-	for (size_t i = 0; i < old->count; i++)
-		if (!is_listed(list, old->items[i].path) &&
-			take_missing(scan, list, &old->items[i]) != 0)
-			return -1;
-	if (scan->next.count > 0)
-		qsort(scan->next.items, scan->next.count, sizeof(*scan->next.items), compare_paths);
+	bool serves = file->source.served != NULL || file->source.faulty != NULL;
+	if (serves && note_change(looking, file) != 0)
+		return -1;
+	swap_unit(&file->source.served, NULL);
+	swap_unit(&file->source.faulty, NULL);
+	file->source.leaving = false;
+	looking->loader->some_are_gone = true;
 	return 0;
 }
 
-static void
-on_directory(void *context, int descriptor, const char *path)
+/* What is hidden is not gone. */
+static int
+on_known(void *context, struct file *file)
 {
-	watcher_add(context, descriptor, path);
+	struct looking *looking = context;
+	if (file->look == looking->loader->look || is_gone(file) || is_hidden(looking, file->path))
+		return 0;
+	count(looking->loader, file, -1);
+	int result = take_gone(looking, file);
+	count(looking->loader, file, 1);
+	return result;
+}
+
+/* Look at a place, and at what was known there and was not found. */
+static int
+look_at(struct looking *looking, struct tree *tree, const char *path)
+{
+	looking->hidden.length = 0;
+	return tree_look(tree, path, on_found, looking) != 0 ||
+			       files_each(&looking->loader->files, path, on_known, looking) != 0
+		       ? -1
+		       : 0;
+}
+
+typedef int on_place(void *context, struct tree *, const char *path);
+
+/* Call for each place that is marked and not below another. */
+static int
+each_place(struct tree *tree, const struct marks *marks, on_place *call, void *context)
+{
+	if (marks_has_all(marks))
+		return call(context, tree, "");
+	for (const struct mark *mark = marks->first; mark != NULL; mark = mark->next)
+		if (mark->looked && !marks_above(marks, mark->path).looked &&
+			call(context, tree, mark->path) != 0)
+			return -1;
+	return 0;
+}
+
+static int
+on_place_to_look(void *context, struct tree *tree, const char *path)
+{
+	return look_at(context, tree, path);
 }
 
 int
-loader_scan(struct loader *loader, struct tree *tree, struct watcher *watcher, int64_t now_ms,
-	struct load *load, struct error *error)
+loader_look(struct loader *loader, struct tree *tree, struct watcher *watcher, bool force,
+	struct look *look)
 {
-	struct tree_list list;
-	struct scan scan = {
-		.loader = loader, .tree = tree, .watcher = watcher, .now_ms = now_ms, .load = load};
-	*load = (struct load){0};
-	arena_reset(loader->arena);
-	watcher_begin(watcher);
-	int listed = tree_scan(tree, loader->arena, on_directory, watcher, &list, error);
-	watcher_end(watcher, now_ms);
-	if (listed != 0)
+	struct looking looking = {.loader = loader,
+		.watcher = watcher,
+		.now_ms = clock_ms(),
+		.tries = force ? FORCED_TRIES : 0,
+		.look = look};
+	*look = (struct look){0};
+	if (files_merge(&loader->files, &loader->added) != 0) /* memory was out before */
 		return -1;
-	if (take_files(&scan, &list) != 0) {
-		files_finish(&scan.next);
-		error_set(error, "out of memory");
-		return -1;
+	loader->look++;
+	loader->found = 0;
+	int result = each_place(tree, watcher_marks(watcher), on_place_to_look, &looking);
+	if (looking.hidden.failed || files_merge(&loader->files, &loader->added) != 0)
+		result = -1;
+	buffer_finish(&looking.hidden);
+	return result;
+}
+
+/* The same places seen again. */
+struct verifying {
+	struct loader *loader;
+	size_t found;
+	bool differs;
+};
+
+static int
+on_found_again(void *context, const struct tree_file *found)
+{
+	struct verifying *verifying = context;
+	const struct loader *loader = verifying->loader;
+	struct file *file = files_find(&loader->files, found->path);
+	if (file == NULL || (file->look != loader->look && file->look != loader->look - 1)) {
+		verifying->differs = true;
+		return 0;
 	}
-	files_finish(&loader->files);
-	loader->files = scan.next;
+	verifying->found += file->look != loader->look;
+	file->look = loader->look;
+	if (found->problem == NULL)
+		verifying->differs |= !signature_equal(
+			&found->signature, file->seen_ms > 0 ? &file->seen : &file->signature);
 	return 0;
+}
+
+static int
+on_place_to_verify(void *context, struct tree *tree, const char *path)
+{
+	return tree_look(tree, path, on_found_again, context);
+}
+
+bool
+loader_verify(struct loader *loader, struct tree *tree, struct watcher *watcher)
+{
+	struct verifying verifying = {.loader = loader};
+	loader->look++;
+	int result = each_place(tree, watcher_marks(watcher), on_place_to_verify, &verifying);
+	return result == 0 && !verifying.differs && verifying.found == loader->found;
 }
 
 struct unit *
@@ -443,42 +500,76 @@ loader_find_like(const struct loader *loader, const char *path)
 {
 	size_t stem = (size_t)(strrchr(path, '.') - path);
 	for (size_t i = 0; i < loader->files.count; i++) {
-		const char *other = loader->files.items[i].path;
-		const char *dot = strrchr(other, '.');
-		if (dot != NULL && (size_t)(dot - other) == stem && memcmp(other, path, stem) == 0)
-			return other;
+		const struct file *other = loader->files.items[i];
+		const char *dot = strrchr(other->path, '.');
+		if (!is_gone(other) && dot != NULL && (size_t)(dot - other->path) == stem &&
+			memcmp(other->path, path, stem) == 0)
+			return other->path;
 	}
 	return NULL;
 }
 
-int
-loader_put(struct loader *loader, const struct signature *signature, const char *data,
-	size_t length, struct unit *unit)
+bool
+loader_has_changes(const struct loader *loader)
 {
-	struct file file = {.signature = *signature, .again = true};
-	if (content_digest(loader, data, length, file.content) != 0) {
-		unit_unref(unit);
-		return -1;
-	}
-	size_t at = files_position(&loader->files, unit->path);
-	struct file *old = files_find(&loader->files, unit->path);
-	if (old != NULL) { /* a scan was faster */
-		unit_unref(unit);
-		return 0;
-	}
-	return put_unit(&loader->files, at, NULL, file, unit);
+	return loader->changed.count > 0;
+}
+
+/* The snapshot has what changed. */
+static void
+forget_changes(struct loader *loader)
+{
+	for (size_t i = 0; i < loader->changed.count; i++)
+		loader->changed.items[i]->is_changed = false;
+	loader->changed.count = 0;
+	if (loader->some_are_gone)
+		files_purge(&loader->files);
+	loader->some_are_gone = false;
 }
 
 struct snapshot *
-loader_snapshot(struct loader *loader)
+loader_snapshot(struct loader *loader, const struct snapshot *base,
+	const struct circumstances *circumstances)
 {
-	const struct files *files = &loader->files;
-	struct source *sources = calloc(files->count + 1, sizeof(*sources));
-	if (sources == NULL)
+	size_t n = loader->changed.count;
+	struct change *changes = calloc(n + 1, sizeof(*changes));
+	if (changes == NULL)
 		return NULL;
-	for (size_t i = 0; i < files->count; i++)
-		sources[i] = files->items[i].source;
-	struct snapshot *snapshot = snapshot_new(sources, files->count, loader->digest);
-	free(sources);
+	for (size_t i = 0; i < n; i++) {
+		const struct file *file = loader->changed.items[i];
+		changes[i] = (struct change){file->before, file->source};
+	}
+	struct snapshot *snapshot = snapshot_new(base, changes, n, circumstances, loader->digest);
+	free(changes);
+	if (snapshot != NULL)
+		forget_changes(loader);
 	return snapshot;
+}
+
+struct snapshot *
+loader_restate(struct loader *loader, const struct snapshot *base,
+	const struct circumstances *circumstances)
+{
+	return snapshot_new(base, NULL, 0, circumstances, loader->digest);
+}
+
+const struct loader_counts *
+loader_counts(const struct loader *loader)
+{
+	return &loader->counts;
+}
+
+void
+loader_report(const struct loader *loader, loader_on_file *on_file, void *context)
+{
+	for (size_t i = 0; i < loader->files.count; i++) {
+		const struct file *file = loader->files.items[i];
+		if (is_gone(file))
+			continue;
+		struct file_report report = {.path = file->path,
+			.state = state_of(file),
+			.content = file->content,
+			.modified_ns = file->signature.modified_ns};
+		on_file(context, &report);
+	}
 }

@@ -5,9 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct error;
+struct arena;
+struct circumstances;
 struct prompt_rules;
-struct signature;
 struct snapshot;
 struct tree;
 struct unit;
@@ -16,21 +16,30 @@ struct watcher;
 /* Remembers each file's last good version. Reload thread only. */
 struct loader;
 
-/* The rules are borrowed. Returns NULL when memory is out. */
-struct loader *loader_new(const struct prompt_rules *);
-void loader_free(struct loader *);
-
-struct load {
-	bool changed; /* the next snapshot may differ from the last */
-	bool unsettled; /* something was left for another scan, soon */
+struct loader_terms {
+	const struct prompt_rules *rules; /* borrowed */
+	int64_t settle_ms; /* content without evidence is complete when it has not changed for so long */
+	int64_t delete_grace_ms; /* how long a file that is gone is served on */
 };
 
-/* Look at every file and read those that changed. New content is taken once it is known to be complete: it
- * was closed or moved here, or has not changed for a while. A file that is gone is served on for half a
- * second: it may be about to come back. Returns -1 with an error when the tree cannot be read or memory is
- * out; nothing is changed then. */
-int loader_scan(struct loader *, struct tree *, struct watcher *, int64_t now_ms, struct load *,
-	struct error *);
+/* Returns NULL when memory is out. */
+struct loader *loader_new(const struct loader_terms *);
+void loader_free(struct loader *);
+
+struct look {
+	bool changed; /* a file's source is not what it was */
+	bool unsettled; /* content that is not known to be complete was left out */
+	int64_t next_ms; /* when to look again at that, and at what is leaving; 0: no need */
+};
+
+/* Look at all that the watcher has marked and read what changed. New content is taken once it is known to be
+ * complete: it was closed or moved here, or has not changed for a while. Force tries harder: files that are
+ * written over and over are read between two writes. A file that is gone is served on for a moment: it may be
+ * about to come back. Returns -1 when memory is out. */
+int loader_look(struct loader *, struct tree *, struct watcher *, bool force, struct look *);
+
+/* Look at the same places once more. Returns whether all is as the last look found it. */
+bool loader_verify(struct loader *, struct tree *, struct watcher *);
 
 /* Make the unit of a file that is to be written; NULL when memory is out. */
 struct unit *loader_make(struct loader *, const char *path, const char *data, size_t length);
@@ -38,10 +47,34 @@ struct unit *loader_make(struct loader *, const char *path, const char *data, si
 /* The path of a file that differs at most in its extension, or NULL. */
 const char *loader_find_like(const struct loader *, const char *path);
 
-/* Take a file that was just written, without a scan, with its unit. Returns -1 when memory is out: then the
- * next scan brings it. */
-int loader_put(
-	struct loader *, const struct signature *, const char *data, size_t length, struct unit *);
+/* Whether looks have brought anything that the last snapshot does not have. */
+bool loader_has_changes(const struct loader *);
 
-/* Make the snapshot of all files. Returns NULL when memory is out. */
-struct snapshot *loader_snapshot(struct loader *);
+/* Make the snapshot of all files from the one made before, or NULL at first. Returns NULL when memory is
+ * out. */
+struct snapshot *loader_snapshot(
+	struct loader *, const struct snapshot *base, const struct circumstances *);
+
+/* The same prompts as a base in other circumstances. */
+struct snapshot *loader_restate(
+	struct loader *, const struct snapshot *base, const struct circumstances *);
+
+enum file_state { FILE_OK, FILE_STALE, FILE_INVALID, FILE_UNSETTLED, FILE_LEAVING, N_FILE_STATES };
+
+struct loader_counts {
+	size_t files[N_FILE_STATES];
+	size_t mounted; /* whose replacement cannot be seen */
+};
+
+const struct loader_counts *loader_counts(const struct loader *);
+
+/* What a file is like. The texts are the file's. */
+struct file_report {
+	const char *path;
+	enum file_state state;
+	const unsigned char *content; /* SHA-256 of the bytes that were looked at last */
+	int64_t modified_ns; /* of those */
+};
+
+typedef void loader_on_file(void *context, const struct file_report *);
+void loader_report(const struct loader *, loader_on_file *, void *context);

@@ -13,7 +13,7 @@
 #include "core/name.h"
 #include "server/listen.h"
 
-enum { MAX_WORKERS = 256 };
+enum { MAX_WORKERS = 256, MAX_PROMPTS = 1000000, MAX_DURATION_MS = 24 * 60 * 60 * 1000 };
 
 typedef int set_option(struct options *, const char *value, struct error *);
 
@@ -70,6 +70,8 @@ set_switch(bool *option, const char *value, struct error *error)
 	}
 
 SWITCH(dev)
+SWITCH(strict_start)
+SWITCH(no_prompt_metrics)
 SWITCH(writable)
 SWITCH(allow_empty)
 SWITCH(allow_anonymous)
@@ -77,6 +79,81 @@ SWITCH(help)
 SWITCH(version)
 
 #undef SWITCH
+
+/* Set one of two settings. */
+static int
+set_choice(bool *option, const char *value, const char *no, const char *yes, struct error *error)
+{
+	*option = strcmp(value, yes) == 0;
+	if (*option || strcmp(value, no) == 0)
+		return 0;
+	error_set(error, "takes %s or %s, not \"%s\"", no, yes, value);
+	return -1;
+}
+
+#define CHOICE(name, no, yes) \
+	static int set_##name(struct options *options, const char *value, struct error *error) \
+	{ \
+		return set_choice(&options->name, value, no, yes, error); \
+	}
+
+CHOICE(hold_bad_files, "keep", "hold")
+CHOICE(ready_when_clean, "published", "clean")
+CHOICE(links_lead_anywhere, "inside", "anywhere")
+CHOICE(without_inotify, "auto", "poll")
+
+#undef CHOICE
+
+static int
+set_duration(int64_t *option, const char *value, struct error *error)
+{
+	static const struct {
+		const char *name;
+		int64_t ms;
+	} units[] = {
+		{"ms", 1        },
+		{"s",  1000     },
+		{"m",  60 * 1000},
+	};
+	char *end;
+	unsigned long number = strtoul(value, &end, 10);
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+		if (isdigit((unsigned char)*value) && strcmp(end, units[i].name) == 0 &&
+			number <= MAX_DURATION_MS / (unsigned long)units[i].ms) {
+			*option = (int64_t)number * units[i].ms;
+			return 0;
+		}
+	error_set(error, "takes a time up to a day, such as 300ms, 2s or 1m, not \"%s\"", value);
+	return -1;
+}
+
+#define DURATION(name) \
+	static int set_##name(struct options *options, const char *value, struct error *error) \
+	{ \
+		return set_duration(&options->name##_ms, value, error); \
+	}
+
+DURATION(quiet)
+DURATION(max_latency)
+DURATION(settle)
+DURATION(poll)
+DURATION(delete_grace)
+DURATION(empty_grace)
+
+#undef DURATION
+
+static int
+set_min_prompts(struct options *options, const char *value, struct error *error)
+{
+	char *end;
+	unsigned long number = strtoul(value, &end, 10);
+	if (!isdigit((unsigned char)*value) || *end != '\0' || number > MAX_PROMPTS) {
+		error_set(error, "takes a number up to %d, not \"%s\"", MAX_PROMPTS, value);
+		return -1;
+	}
+	options->min_prompts = number;
+	return 0;
+}
 
 static int
 add_name(struct option_names *names, const char *name, size_t length, struct error *error)
@@ -163,6 +240,32 @@ static const struct row {
 		"let prompts set a parameter that takes a request over, such as api_base", false},
 	{"allow-empty", NULL, set_allow_empty,
 		"be ready without a single prompt", false},
+	{"min-prompts", "N", set_min_prompts,
+		"keep the last prompts rather than serve fewer than these", false},
+	{"on-bad-file", "keep|hold", set_hold_bad_files,
+		"while a file is bad keep its last good version (default), or hold the whole set", false},
+	{"strict-start", NULL, set_strict_start,
+		"exit at the start if a file is bad or the directory is missing", false},
+	{"ready-when", "published|clean", set_ready_when_clean,
+		"when to be ready first: prompts are there (default), or all files were good once", false},
+	{"follow-links", "inside|anywhere", set_links_lead_anywhere,
+		"follow links inside the directory only (default), or out of it too", false},
+	{"watch", "auto|poll", set_without_inotify,
+		"notice changes through inotify where possible (default), or by looking only", false},
+	{"quiet", "TIME", set_quiet,
+		"publish once nothing has changed for so long (default 50ms)", false},
+	{"max-latency", "TIME", set_max_latency,
+		"but publish what is complete after so long (default 2s)", false},
+	{"settle", "TIME", set_settle,
+		"a file of which no event tells is complete when unchanged for so long (default 300ms)", false},
+	{"poll", "TIME", set_poll,
+		"look at everything so often in any case (default 60s; 2s where events cannot be had)", false},
+	{"delete-grace", "TIME", set_delete_grace,
+		"serve a deleted file on for so long: it may come back (default 500ms)", false},
+	{"empty-grace", "TIME", set_empty_grace,
+		"serve the last prompts on for so long when all files are gone (default 10s)", false},
+	{"no-prompt-metrics", NULL, set_no_prompt_metrics,
+		"do not count requests by prompt at /metrics", false},
 	{"allow-anonymous", NULL, set_allow_anonymous,
 		"listen beyond loopback although anyone who can connect may read", false},
 	{"log-format", "FORMAT", set_log_format,
@@ -185,7 +288,7 @@ options_print_help(void)
 		snprintf(flag, sizeof(flag), "--%s%s%s", rows[i].name,
 			rows[i].argument != NULL ? " " : "",
 			rows[i].argument != NULL ? rows[i].argument : "");
-		printf("  %-26s %s\n", flag, rows[i].help);
+		printf("  %-30s %s\n", flag, rows[i].help);
 	}
 	printf("\nEach option is also an environment variable: --listen is PROMPTD_LISTEN.\n"
 	       "SIGHUP looks for changes at once; SIGTERM ends after the requests under way.\n");
@@ -252,18 +355,28 @@ set_from_arguments(
 static int
 set_directory(int argc, char **argv, struct options *options, struct error *error)
 {
+	static const char *const usual[] = {"prompts.d", "/etc/promptd/prompts.d"};
 	if (optind < argc && strcmp(argv[optind], "serve") == 0)
 		optind++;
 	if (argc - optind > 1) {
 		error_set(error, "one directory is served, not \"%s\" too", argv[optind + 1]);
 		return -1;
 	}
-	if (optind < argc)
+	if (optind < argc) {
 		options->directory = argv[optind];
-	else
-		options->directory =
-			access("prompts.d", F_OK) == 0 ? "prompts.d" : "/etc/promptd/prompts.d";
-	return 0;
+		return 0;
+	}
+	for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]); i++)
+		if (access(usual[i], F_OK) == 0) {
+			options->directory = usual[i];
+			return 0;
+		}
+	if (options->help || options->version)
+		return 0;
+	error_set(error,
+		"there is no ./%s and no %s: name the directory to serve, or see promptd --help",
+		usual[0], usual[1]);
+	return -1;
 }
 
 static unsigned
@@ -279,7 +392,14 @@ usable_cpus(void)
 int
 options_parse(int argc, char **argv, struct options *options, struct error *error)
 {
-	*options = (struct options){.listen = "127.0.0.1:8080", .log_format = "auto"};
+	*options = (struct options){.listen = "127.0.0.1:8080",
+		.log_format = "auto",
+		.quiet_ms = 50,
+		.max_latency_ms = 2000,
+		.settle_ms = 300,
+		.poll_ms = 60 * 1000,
+		.delete_grace_ms = 500,
+		.empty_grace_ms = 10 * 1000};
 	bool given[N_ROWS] = {false};
 	if (set_from_arguments(argc, argv, options, given, error) != 0 ||
 		set_directory(argc, argv, options, error) != 0)

@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct error;
 
@@ -24,6 +25,10 @@ struct options {
 	struct option_names default_labels;
 	struct option_names allowed_params;
 	const char *log_format; /* "auto", "text" or "json" */
+	int64_t quiet_ms, max_latency_ms, settle_ms, poll_ms, delete_grace_ms, empty_grace_ms;
+	bool hold_bad_files, strict_start, ready_when_clean, no_prompt_metrics;
+	bool links_lead_anywhere, without_inotify;
+	size_t min_prompts;
 };
 
 /* Read the arguments, and PROMPTD_* from the environment for options that they do not give. Texts are

@@ -18,6 +18,7 @@ static const char *const parameter_names[] = {
 	[PARAMETER_ENVIRONMENT] = "environment",
 	[PARAMETER_LIMIT] = "limit",
 	[PARAMETER_CURSOR] = "cursor",
+	[PARAMETER_FILES] = "files",
 };
 
 const char *
@@ -138,6 +139,9 @@ parse_path(struct arena *arena, const char *path, size_t length, struct target *
 		{"/health",                         ENDPOINT_HEALTH },
 		{"/ready",                          ENDPOINT_READY  },
 		{"/prompts",                        ENDPOINT_PROMPTS},
+		{"/metrics",                        ENDPOINT_METRICS},
+		{"/-/status",                       ENDPOINT_STATUS },
+		{"/-/reload",                       ENDPOINT_RELOAD },
 	};
 	static const char prompts[] = "/prompts/";
 	size_t prefix = sizeof(prompts) - 1;

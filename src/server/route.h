@@ -13,6 +13,10 @@ enum endpoint {
 	ENDPOINT_PROMPT, /* /prompts/{id} */
 	ENDPOINT_VARIABLES, /* /prompts/{id}/variables */
 	ENDPOINT_RENDER, /* /prompts/{id}/render */
+	ENDPOINT_METRICS, /* /metrics */
+	ENDPOINT_STATUS, /* /-/status */
+	ENDPOINT_RELOAD, /* /-/reload */
+	N_ENDPOINTS
 };
 
 enum parameter {
@@ -24,6 +28,7 @@ enum parameter {
 	PARAMETER_ENVIRONMENT,
 	PARAMETER_LIMIT,
 	PARAMETER_CURSOR,
+	PARAMETER_FILES,
 	N_PARAMETERS
 };
 

@@ -1,13 +1,12 @@
-/* tree.c -- what files there are, and what is in them. */
+/* tree.c -- what files there are, what is in them, and where names were looked up to find them. */
 #include "server/tree.h"
 
 #include <sys/stat.h>
-#include <sys/syscall.h>
+#include <sys/sysmacros.h>
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,31 +16,28 @@
 #include "core/error.h"
 #include "core/name.h"
 #include "core/text.h"
+#include "server/walk.h"
+
+/* A ConfigMap's link to the directory with its present files: one rename of it changes all. */
+static const char pin_name[] = "..data";
 
 struct tree {
-	int root;
-};
-
-/* A directory on the way down, to notice links that lead back up. */
-struct step {
-	const struct step *above;
-	const char *path; /* "" for the root */
-	int descriptor;
-	uint64_t device, inode;
-	unsigned level;
-	bool linked; /* at or below a link */
+	struct tree_terms terms;
+	struct arena *arena;
+	struct walk walk; /* to the directory */
+	struct step root;
 };
 
 struct scan {
 	struct tree *tree;
-	struct arena *arena;
-	tree_on_directory *on_directory;
+	tree_on_file *on_file;
 	void *context;
-	struct buffer files; /* of struct tree_file */
 };
 
-static int scan_directory(
-	struct scan *, const struct step *above, const char *path, int descriptor, bool linked);
+/* The rest of a directory cannot be seen: its files are hidden, not gone. */
+enum { HIDDEN = 1 };
+
+static int scan_directory(struct scan *, const struct step *, const char *wanted);
 
 bool
 signature_equal(const struct signature *a, const struct signature *b)
@@ -51,43 +47,54 @@ signature_equal(const struct signature *a, const struct signature *b)
 }
 
 static int64_t
-nanoseconds(struct timespec time)
+nanoseconds(struct statx_timestamp time)
 {
-	return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+	return time.tv_sec * 1000000000 + time.tv_nsec;
 }
 
 static struct signature
-signature_of(const struct stat *stat)
+signature_of(const struct statx *stat)
 {
-	return (struct signature){.device = stat->st_dev,
-		.inode = stat->st_ino,
-		.size = stat->st_size,
-		.modified_ns = nanoseconds(stat->st_mtim),
-		.changed_ns = nanoseconds(stat->st_ctim)};
+	return (struct signature){.device = makedev(stat->stx_dev_major, stat->stx_dev_minor),
+		.inode = stat->stx_ino,
+		.size = (int64_t)stat->stx_size,
+		.modified_ns = nanoseconds(stat->stx_mtime),
+		.changed_ns = nanoseconds(stat->stx_ctime)};
 }
 
-/* Open a path below the root, through links as long as they stay below it (openat2(2)). */
-static int
-open_beneath(const struct tree *tree, const char *path, int flags)
+static struct walk
+walk_for(const struct tree *tree, const char *path)
 {
-	struct open_how how = {.flags = (unsigned)(flags | O_CLOEXEC),
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
-	return (int)syscall(SYS_openat2, tree->root, path, &how, sizeof(how));
+	return (struct walk){.arena = tree->arena,
+		.on_lookup = tree->terms.on_lookup,
+		.context = tree->terms.context,
+		.path = path};
 }
 
 struct tree *
-tree_open(const char *path, struct error *error)
+tree_open(
+	const char *path, const struct tree_terms *terms, struct arena *arena, struct error *error)
 {
-	struct tree *tree = malloc(sizeof(*tree));
+	struct tree *tree = calloc(1, sizeof(*tree));
 	if (tree == NULL) {
 		error_set(error, "out of memory");
 		return NULL;
 	}
-	tree->root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (tree->root >= 0)
+	tree->terms = *terms;
+	tree->arena = arena;
+	tree->walk = walk_for(tree, "");
+	const struct step *found = walk_to(&tree->walk, NULL, path);
+	int reason = found != NULL ? 0 : errno == 0 ? ENOTDIR : errno;
+	if (found != NULL) {
+		tree->root = *found;
+		tree->root.descriptor =
+			openat(found->descriptor, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		reason = tree->root.descriptor < 0 ? errno : 0;
+	}
+	if (reason == 0)
 		return tree;
-	error_set(error, "cannot open the prompt directory \"%s\": %s: see promptd --help", path,
-		strerror(errno));
+	error_set(error, "cannot open the prompt directory \"%s\": %s", path, strerror(reason));
+	walk_finish(&tree->walk);
 	free(tree);
 	return NULL;
 }
@@ -97,81 +104,150 @@ tree_close(struct tree *tree)
 {
 	if (tree == NULL)
 		return;
-	close(tree->root);
+	close(tree->root.descriptor);
+	walk_finish(&tree->walk);
 	free(tree);
 }
 
-static void
-add_file(struct scan *scan, struct tree_file file)
+int
+tree_ancestor(const struct tree *tree, size_t levels)
 {
-	buffer_put(&scan->files, &file, sizeof(file));
+	const struct step *step = &tree->root;
+	for (; step != NULL && levels > 0; levels--)
+		step = step->above;
+	return step != NULL ? step->descriptor : -1;
+}
+
+void
+tree_identity(const struct tree *tree, uint64_t *device, uint64_t *inode)
+{
+	*device = tree->root.device;
+	*inode = tree->root.inode;
+}
+
+const char *
+tree_link_target(const struct tree *tree)
+{
+	const char *target = tree->walk.link_target;
+	const char *slash = target != NULL ? strrchr(target, '/') : NULL;
+	return slash != NULL ? slash + 1 : target;
 }
 
 static void
-add_problem(struct scan *scan, const char *path, bool is_directory, const char *problem)
+tell(const struct scan *scan, enum lookup_kind kind, const struct step *step, const char *name)
 {
-	const char *copy = arena_copy(scan->arena, problem, strlen(problem));
-	add_file(scan,
-		(struct tree_file){.path = path, .problem = copy, .is_directory = is_directory});
+	scan->tree->terms.on_lookup(scan->tree->terms.context,
+		&(struct lookup){kind, step->descriptor, name, step->path});
+}
+
+static int
+bring_problem(struct scan *scan, const char *path, bool is_directory, const char *problem)
+{
+	return scan->on_file(scan->context, &(struct tree_file){.path = *path != '\0' ? path : ".",
+						    .problem = problem,
+						    .is_directory = is_directory});
 }
 
 static bool
-leads_back(const struct step *step, const struct stat *stat)
+leads_back(const struct step *step, const struct statx *stat)
 {
-	for (; step != NULL; step = step->above)
-		if (step->device == stat->st_dev && step->inode == stat->st_ino)
+	for (; step != NULL; step = step->from)
+		if (step->device == makedev(stat->stx_dev_major, stat->stx_dev_minor) &&
+			step->inode == stat->stx_ino)
 			return true;
 	return false;
 }
 
 /* Links are followed one deep: below a linked directory further ones could multiply without end. */
-static int
-enter_directory(struct scan *scan, const struct step *above, const char *name, const char *path,
-	const struct stat *stat, bool is_link)
+static const char *
+reason_to_stay_out(const struct step *from, const struct statx *stat, bool is_link)
 {
-	if (above->level + 1 > TREE_MAX_LEVELS) {
-		add_problem(scan, path, true, "more than 16 levels of directories");
-		return 0;
-	}
-	if (is_link && above->linked) {
-		add_problem(scan, path, true,
-			"a link to a directory below another: only one is followed");
-		return 0;
-	}
-	if (leads_back(above, stat)) {
-		add_problem(scan, path, true, "the link leads back to a directory above it");
-		return 0;
-	}
-	int descriptor =
-		openat(above->descriptor, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (descriptor < 0 && (errno == ELOOP || errno == ENOTDIR))
-		descriptor = open_beneath(scan->tree, path, O_RDONLY | O_DIRECTORY);
-	if (descriptor >= 0)
-		return scan_directory(scan, above, path, descriptor, is_link || above->linked);
-	if (errno != ENOENT) /* gone meanwhile: the next scan sees it */
-		add_problem(scan, path, true, strerror(errno));
-	return 0;
+	if (from->level + 1 > TREE_MAX_LEVELS)
+		return "more than 16 levels of directories";
+	if (is_link && from->linked)
+		return "a link to a directory below another: only one is followed";
+	if (leads_back(from, stat))
+		return "the link leads back to a directory above it";
+	return NULL;
 }
 
-/* Look through a link. Returns whether there is something below the root at its end. */
-static bool
-follow_link(struct scan *scan, const struct step *above, const char *name, const char *path,
-	struct stat *stat)
+/* Look into a directory, of which a link's walk has the step already. */
+static int
+enter_directory(struct scan *scan, const struct step *from, const char *name, const char *path,
+	const struct statx *stat, const struct step *linked, const char *wanted)
 {
-	int descriptor = open_beneath(scan->tree, path, O_PATH);
-	if (descriptor >= 0) {
-		bool found = fstat(descriptor, stat) == 0;
-		close(descriptor);
-		return found;
+	const char *problem = reason_to_stay_out(from, stat, linked != NULL);
+	if (problem != NULL)
+		return bring_problem(scan, path, true, problem);
+	int descriptor = openat(linked != NULL ? linked->descriptor : from->descriptor,
+		linked != NULL ? "." : name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (descriptor < 0) {
+		bool gone = errno == ENOENT || errno == ENOTDIR || errno == ELOOP;
+		return gone ? 0 : bring_problem(scan, path, true, strerror(errno));
 	}
-	int reason = errno;
-	bool matters = name_is_prompt_file(name) ||
-		       (fstatat(above->descriptor, name, stat, 0) == 0 && S_ISDIR(stat->st_mode));
-	if (!matters || reason == ENOENT) /* a link to nothing is nothing */
-		return false;
-	add_problem(scan, path, !name_is_prompt_file(name),
+	struct step step = {
+		.above = linked != NULL ? linked->above : from,
+		.from = from,
+		.path = path,
+		.descriptor = descriptor,
+		.device = makedev(stat->stx_dev_major, stat->stx_dev_minor),
+		.inode = stat->stx_ino,
+		.level = from->level + 1,
+		.linked = linked != NULL || from->linked,
+	};
+	int result = scan_directory(scan, &step, wanted);
+	close(descriptor);
+	return result;
+}
+
+static int
+bring_file(struct scan *scan, const char *path, const struct statx *stat, const struct step *step,
+	const char *name, bool is_linked)
+{
+	if (!S_ISREG(stat->stx_mode))
+		return bring_problem(scan, path, false, "not a regular file");
+	bool is_mounted =
+		(stat->stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0 || stat->stx_nlink == 0;
+	return scan->on_file(scan->context, &(struct tree_file){.path = path,
+						    .signature = signature_of(stat),
+						    .is_linked = is_linked,
+						    .is_mounted = is_mounted,
+						    .step = step,
+						    .name = name});
+}
+
+/* What a link that could not be followed, for an errno, is a problem for. */
+static int
+bring_broken_link(
+	struct scan *scan, const struct step *step, const char *name, const char *path, int reason)
+{
+	struct stat stat;
+	bool is_directory = fstatat(step->descriptor, name, &stat, 0) == 0 && S_ISDIR(stat.st_mode);
+	if (reason == ENOENT || !(is_directory || name_is_prompt_file(name)))
+		return 0; /* a link to nothing is nothing */
+	return bring_problem(scan, path, is_directory,
 		reason == EXDEV ? "the link leads out of the prompt directory" : strerror(reason));
-	return false;
+}
+
+static int
+scan_link(struct scan *scan, const struct step *step, const char *name, const char *path,
+	const char *wanted)
+{
+	struct walk walk = walk_for(scan->tree, path);
+	const struct step *found = walk_to(&walk, step, name);
+	int reason = found != NULL ? 0 : errno;
+	int result = 0;
+	if (reason == 0 && !scan->tree->terms.links_lead_anywhere &&
+		!step_is_below(found != NULL ? found : walk.parent, &scan->tree->root))
+		reason = EXDEV;
+	if (reason != 0)
+		result = bring_broken_link(scan, step, name, path, reason);
+	else if (found != NULL)
+		result = enter_directory(scan, step, name, path, &walk.end, found, wanted);
+	else if (wanted == NULL && name_is_prompt_file(name))
+		result = bring_file(scan, path, &walk.end, walk.parent, walk.name, true);
+	walk_finish(&walk);
+	return result;
 }
 
 /* A path that can be shown, with the bytes that are not UTF-8 replaced. */
@@ -188,127 +264,124 @@ clean_path(struct arena *arena, const char *path)
 	return copy != NULL ? copy : "";
 }
 
-/* The rest of a directory cannot be seen: its files are hidden, not gone. */
-enum { HIDDEN = 1 };
-
+/* Look at one name of a directory, and at what is wanted below it, NULL for all. */
 static int
-scan_name(struct scan *scan, const struct step *above, const char *name)
+scan_name(struct scan *scan, const struct step *step, const char *name, const char *wanted)
 {
-	struct stat stat;
+	struct statx stat;
 	if (name_is_ignored(name))
 		return 0;
-	const char *path = *above->path == '\0'
-				   ? arena_copy(scan->arena, name, strlen(name))
-				   : arena_printf(scan->arena, "%s/%s", above->path, name);
+	const char *path = *step->path == '\0'
+				   ? arena_copy(scan->tree->arena, name, strlen(name))
+				   : arena_printf(scan->tree->arena, "%s/%s", step->path, name);
 	if (path == NULL)
 		return -1;
 	if (text_utf8_span(name, strlen(name)) != strlen(name)) {
 		if (name_is_prompt_file(name))
-			add_problem(scan, clean_path(scan->arena, path), false,
+			return bring_problem(scan, clean_path(scan->tree->arena, path), false,
 				"the name is not UTF-8: rename the file");
 		return 0;
 	}
-	if (fstatat(above->descriptor, name, &stat, AT_SYMLINK_NOFOLLOW) != 0) {
+	if (statx(step->descriptor, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_BASIC_STATS,
+		    &stat) != 0) {
 		if (errno == ENOENT) /* gone meanwhile */
 			return 0;
-		add_problem(scan, above->path, true, strerror(errno));
-		return HIDDEN;
+		return bring_problem(scan, step->path, true, strerror(errno)) == 0 ? HIDDEN : -1;
 	}
-	bool is_link = S_ISLNK(stat.st_mode);
-	if (is_link && !follow_link(scan, above, name, path, &stat))
+	if (S_ISLNK(stat.stx_mode))
+		return scan_link(scan, step, name, path, wanted);
+	if (S_ISDIR(stat.stx_mode))
+		return enter_directory(scan, step, name, path, &stat, NULL, wanted);
+	if (wanted != NULL || !name_is_prompt_file(name))
 		return 0;
-	if (S_ISDIR(stat.st_mode))
-		return enter_directory(scan, above, name, path, &stat, is_link);
-	if (!name_is_prompt_file(name))
-		return 0;
-	if (S_ISREG(stat.st_mode))
-		add_file(scan, (struct tree_file){.path = path, .signature = signature_of(&stat)});
-	else
-		add_problem(scan, path, false, "not a regular file");
-	return 0;
+	return bring_file(scan, path, &stat, step, name, false);
 }
 
 static int
-scan_names(struct scan *scan, const struct step *step, DIR *names)
+scan_names(struct scan *scan, const struct step *step)
 {
-	for (;;) {
+	int descriptor = openat(step->descriptor, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *names = descriptor < 0 ? NULL : fdopendir(descriptor);
+	if (names == NULL) {
+		int reason = errno;
+		if (descriptor >= 0)
+			close(descriptor);
+		return bring_problem(scan, step->path, true, strerror(reason));
+	}
+	int result = 0;
+	while (result == 0) {
 		errno = 0;
 		const struct dirent *entry = readdir(names);
-		if (entry == NULL) {
-			if (errno != 0)
-				add_problem(scan, step->path, true, strerror(errno));
-			return 0;
-		}
-		int result = scan_name(scan, step, entry->d_name);
-		if (result != 0)
-			return result == HIDDEN ? 0 : -1;
+		if (entry == NULL && errno != 0)
+			result = bring_problem(scan, step->path, true, strerror(errno));
+		if (entry == NULL)
+			break;
+		result = scan_name(scan, step, entry->d_name, NULL);
 	}
-}
-
-/* List a directory and all below it; takes the descriptor. */
-static int
-scan_directory(
-	struct scan *scan, const struct step *above, const char *path, int descriptor, bool linked)
-{
-	struct stat stat;
-	scan->on_directory(scan->context, descriptor, path);
-	DIR *names = fdopendir(descriptor);
-	if (names == NULL || fstat(descriptor, &stat) != 0) {
-		add_problem(scan, path, true, strerror(errno));
-		if (names != NULL)
-			closedir(names);
-		else
-			close(descriptor);
-		return 0;
-	}
-	struct step step = {above, path, descriptor, stat.st_dev, stat.st_ino,
-		above != NULL ? above->level + 1 : 0, linked};
-	int result = scan_names(scan, &step, names);
 	closedir(names);
 	return result;
 }
 
+/* Look at the first name of a path, and at what stands behind it. */
 static int
-compare_files(const void *a, const void *b)
+scan_wanted(struct scan *scan, const struct step *step, const char *wanted)
 {
-	const struct tree_file *x = a, *y = b;
-	return strcmp(x->path, y->path);
+	size_t length = strcspn(wanted, "/");
+	const char *name = arena_copy(scan->tree->arena, wanted, length);
+	if (name == NULL)
+		return -1;
+	return scan_name(scan, step, name, wanted[length] == '/' ? wanted + length + 1 : NULL);
 }
 
-/* The listing could not begin: the first thing in it is the root's own problem. */
-static bool
-root_failed(const struct tree_list *list)
+/* Go through a directory's pin, if it has one. Returns 0 with the directory whose names count, or what
+ * bringing the problem returned, or HIDDEN. */
+static int
+follow_pin(struct scan *scan, struct walk *walk, struct step *step)
 {
-	return list->count > 0 && list->files[0].is_directory && *list->files[0].path == '\0';
+	struct stat stat;
+	tell(scan, LOOKUP_HOP, step, pin_name);
+	if (fstatat(step->descriptor, pin_name, &stat, AT_SYMLINK_NOFOLLOW) != 0 ||
+		!S_ISLNK(stat.st_mode))
+		return 0;
+	const struct step *found = walk_to(walk, step, pin_name);
+	const char *problem = NULL;
+	if (found == NULL)
+		problem = arena_printf(scan->tree->arena, "the link ..data cannot be followed: %s",
+			strerror(errno != 0 ? errno : ENOTDIR));
+	else if (!scan->tree->terms.links_lead_anywhere && !step_is_below(found, &scan->tree->root))
+		problem = "the link ..data leads out of the prompt directory";
+	if (found == NULL || problem != NULL)
+		return bring_problem(scan, step->path, true,
+			       problem != NULL ? problem : "out of memory") == 0
+			       ? HIDDEN
+			       : -1;
+	step->descriptor = found->descriptor;
+	step->above = found->above;
+	return 0;
+}
+
+/* Look at the names of a directory, or only at what is wanted below it. */
+static int
+scan_directory(struct scan *scan, const struct step *entered, const char *wanted)
+{
+	struct step step = *entered;
+	struct walk walk = walk_for(scan->tree, step.path);
+	int result = follow_pin(scan, &walk, &step);
+	if (result == 0) {
+		tell(scan, LOOKUP_NAMES, &step, NULL);
+		result =
+			wanted != NULL ? scan_wanted(scan, &step, wanted) : scan_names(scan, &step);
+	}
+	walk_finish(&walk);
+	return result == HIDDEN ? 0 : result;
 }
 
 int
-tree_scan(struct tree *tree, struct arena *arena, tree_on_directory *on_directory, void *context,
-	struct tree_list *list, struct error *error)
+tree_look(struct tree *tree, const char *path, tree_on_file *on_file, void *context)
 {
-	struct scan scan = {
-		.tree = tree, .arena = arena, .on_directory = on_directory, .context = context};
-	int root = openat(tree->root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (root < 0) {
-		error_set(error, "cannot read the prompt directory: %s", strerror(errno));
-		return -1;
-	}
-	int result = scan_directory(&scan, NULL, "", root, false);
-	list->count = scan.files.length / sizeof(struct tree_file);
-	list->files = arena_array(arena, list->count, sizeof(struct tree_file));
-	if (result != 0 || scan.files.failed || list->files == NULL || arena_failed(arena)) {
-		error_set(error, "out of memory");
-		result = -1;
-	} else if (list->count > 0) {
-		memcpy(list->files, scan.files.data, scan.files.length);
-		qsort(list->files, list->count, sizeof(struct tree_file), compare_files);
-	}
-	if (result == 0 && root_failed(list)) {
-		error_set(error, "cannot read the prompt directory: %s", list->files[0].problem);
-		result = -1;
-	}
-	buffer_finish(&scan.files);
-	return result;
+	struct scan scan = {.tree = tree, .on_file = on_file, .context = context};
+	int result = scan_directory(&scan, &tree->root, *path != '\0' ? path : NULL);
+	return result != 0 || arena_failed(tree->arena) ? -1 : 0;
 }
 
 /* Read up to the limit and one byte more. Returns 0, or an errno. */
@@ -330,14 +403,22 @@ read_all(int descriptor, struct buffer *out)
 	return out->failed ? ENOMEM : 0;
 }
 
-static enum tree_result
-read_open(int descriptor, const struct tree_file *file, struct buffer *out, struct error *error)
+/* Returns whether there is a regular file behind a descriptor, with its signature. */
+static bool
+get_signature(int descriptor, struct signature *signature)
 {
-	struct stat before, after;
-	if (fstat(descriptor, &before) != 0 || !S_ISREG(before.st_mode))
-		return TREE_CHANGED;
-	struct signature seen = signature_of(&before);
-	if (!signature_equal(&seen, &file->signature))
+	struct statx stat;
+	if (statx(descriptor, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &stat) != 0)
+		return false;
+	*signature = signature_of(&stat);
+	return S_ISREG(stat.stx_mode);
+}
+
+static enum tree_result
+read_open(int descriptor, struct tree_file *file, struct buffer *out, struct error *error)
+{
+	struct signature after;
+	if (!get_signature(descriptor, &file->signature))
 		return TREE_CHANGED;
 	int reason = read_all(descriptor, out);
 	if (reason == 0 && out->length > TREE_MAX_FILE_BYTES) {
@@ -348,22 +429,21 @@ read_open(int descriptor, const struct tree_file *file, struct buffer *out, stru
 		error_set(error, "cannot read: %s", strerror(reason));
 		return TREE_FAILED;
 	}
-	if (fstat(descriptor, &after) != 0)
-		return TREE_CHANGED;
-	struct signature now = signature_of(&after);
-	return signature_equal(&seen, &now) ? TREE_READ : TREE_CHANGED;
+	bool same = get_signature(descriptor, &after) && signature_equal(&after, &file->signature);
+	return same ? TREE_READ : TREE_CHANGED;
 }
 
 enum tree_result
-tree_read(struct tree *tree, const struct tree_file *file, struct buffer *out, struct error *error)
+tree_read(struct tree_file *file, struct buffer *out, struct error *error)
 {
+	const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
 	if (file->problem != NULL) {
 		error_set(error, "%s", file->problem);
 		return TREE_FAILED;
 	}
-	int descriptor = open_beneath(tree, file->path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+	int descriptor = openat(file->step->descriptor, file->name, flags);
 	if (descriptor < 0) {
-		if (errno == ENOENT || errno == ENOTDIR)
+		if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)
 			return TREE_CHANGED;
 		error_set(error, "cannot open: %s", strerror(errno));
 		return TREE_FAILED;
@@ -371,17 +451,4 @@ tree_read(struct tree *tree, const struct tree_file *file, struct buffer *out, s
 	enum tree_result result = read_open(descriptor, file, out, error);
 	close(descriptor);
 	return result;
-}
-
-bool
-tree_stat(struct tree *tree, const char *path, struct signature *signature)
-{
-	struct stat stat;
-	int descriptor = open_beneath(tree, path, O_PATH);
-	if (descriptor < 0)
-		return false;
-	bool found = fstat(descriptor, &stat) == 0;
-	close(descriptor);
-	*signature = signature_of(&stat);
-	return found;
 }

@@ -1,4 +1,4 @@
-/* tree.h -- what files there are, and what is in them. */
+/* tree.h -- what files there are, what is in them, and where names were looked up to find them. */
 #pragma once
 
 #include <stdbool.h>
@@ -10,7 +10,7 @@ struct buffer;
 struct error;
 
 /* A pinned place with files in it. Today a directory; what is above knows paths, signatures and bytes
- * only. Reload thread only. */
+ * only. One thread. */
 struct tree;
 
 /* Changes whenever the content does, as far as the file system tells. */
@@ -21,41 +21,69 @@ struct signature {
 
 bool signature_equal(const struct signature *, const struct signature *);
 
-/* A prompt file, or a place that could not be looked at. */
+enum lookup_kind {
+	LOOKUP_NAMES, /* all names of a directory; each makes path/NAME */
+	LOOKUP_HOP, /* a name on the way to the path: of a directory or a link */
+	LOOKUP_FILE, /* the name that a link to a file ends at */
+	LOOKUP_LOCK, /* a name that is there while somebody changes many files */
+};
+
+/* A directory in which names are looked up to find what stands at a path. */
+struct lookup {
+	enum lookup_kind kind;
+	int directory; /* a descriptor */
+	const char *name; /* NULL for LOOKUP_NAMES */
+	const char *path; /* relative to the tree, "" for all of it */
+};
+
+/* Called before the names are looked up, and, for LOOKUP_FILE, once more when the kind is known. */
+typedef void on_lookup(void *context, const struct lookup *);
+
+struct tree_terms {
+	bool links_lead_anywhere; /* else only to what is below the tree's directory */
+	on_lookup *on_lookup;
+	void *context;
+};
+
+/* Pin the directory that a path names now. The arena is used until the tree is closed. Returns NULL with an
+ * error. */
+struct tree *tree_open(const char *path, const struct tree_terms *, struct arena *, struct error *);
+void tree_close(struct tree *);
+
+/* The directory itself and, up from it, those above: a descriptor, or -1. */
+int tree_ancestor(const struct tree *, size_t levels);
+
+void tree_identity(const struct tree *, uint64_t *device, uint64_t *inode);
+
+/* The last name in the target of the last link on the way to the directory, or NULL. */
+const char *tree_link_target(const struct tree *);
+
+struct step;
+
+/* A prompt file, or a place that could not be looked at. Valid during the call that brings it. */
 struct tree_file {
-	const char *path; /* relative to the tree */
+	const char *path; /* relative to the tree, "." for its directory; in the arena */
 	struct signature signature;
 	const char *problem; /* why it cannot be read; NULL for a file that may be */
 	bool is_directory; /* the problem hides all below the path */
+	bool is_linked; /* found through a link of its own */
+	bool is_mounted; /* by itself: renames over it cannot be seen */
+	const struct step *step; /* where its name stands */
+	const char *name;
 };
 
-/* Sorted bytewise by path; in an arena. */
-struct tree_list {
-	struct tree_file *files;
-	size_t count;
-};
+/* Returns -1 to end the look. */
+typedef int tree_on_file(void *context, const struct tree_file *);
 
-/* Pin the directory that a path names now. Returns NULL with an error. */
-struct tree *tree_open(const char *path, struct error *);
-void tree_close(struct tree *);
-
-/* Called with each directory in which names will be looked up, before they are: its descriptor and
- * its path, "" for the tree's own. */
-typedef void tree_on_directory(void *context, int descriptor, const char *path);
-
-/* List the prompt files. Links are followed where they stay inside the tree. Returns -1 with an error
- * when the tree itself cannot be read or memory is out. */
-int tree_scan(struct tree *, struct arena *, tree_on_directory *, void *context, struct tree_list *,
-	struct error *);
+/* Find the prompt files at and below a path, "" for all, in no order. In a directory with a link "..data"
+ * only that link's target counts. Where a directory on the way cannot be looked at, that is what is found.
+ * Returns -1 when a call did, or memory is out. */
+int tree_look(struct tree *, const char *path, tree_on_file *, void *context);
 
 enum tree_result { TREE_READ, TREE_CHANGED, TREE_FAILED };
 
-/* Read a whole file into the buffer. TREE_CHANGED when it is not, or no longer, the one that was
- * listed: look again. TREE_FAILED comes with an error. */
-enum tree_result tree_read(
-	struct tree *, const struct tree_file *, struct buffer *, struct error *);
-
-/* The signature that a file has now; false when there is none to be read. */
-bool tree_stat(struct tree *, const char *path, struct signature *);
+/* Read a whole file, as it is now, into the buffer, and set its signature to what was read. TREE_CHANGED
+ * when it changed meanwhile or is gone: look again. TREE_FAILED comes with an error. */
+enum tree_result tree_read(struct tree_file *, struct buffer *, struct error *);
 
 enum { TREE_MAX_FILE_BYTES = 1024 * 1024, TREE_MAX_LEVELS = 16 };

@@ -1,12 +1,11 @@
-/* watcher.c -- which directories may have changed, and which files are still being written. */
+/* watcher.c -- what may have changed, and which files are still being written. */
 #include "server/watcher.h"
 
 #include <sys/inotify.h>
+#include <sys/vfs.h>
 
 #include <errno.h>
 #include <limits.h>
-#include <search.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,74 +13,79 @@
 
 #include "core/name.h"
 #include "server/log.h"
+#include "server/tree.h"
+#include "server/watches.h"
 
 enum {
-	WRITE_IDLE_MS = 2000,
-	MAX_TRACES = 65536, /* beyond that a change leaves no evidence */
-	EVENT_BYTES = 16 * 1024
+	WRITE_IDLE_MS = 2000, /* a writer that pauses so long holds up its own file alone, … */
+	WRITE_LOST_MS = 10 * 1000, /* … until its close must have been missed */
+	EVENT_BYTES = 16 * 1024,
 };
 
-/* Never opens or reads: the watcher would see its own scans. */
-static const uint32_t wanted_events = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO |
-				      IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB | IN_DELETE_SELF |
-				      IN_MOVE_SELF | IN_ONLYDIR | IN_EXCL_UNLINK;
-
-struct watch {
-	int id;
-	bool seen; /* in the scan under way */
-	char *path;
-};
-
-/* What was seen of a file. */
-struct trace {
-	struct trace *next; /* the list of all */
-	char *path;
-	enum evidence evidence;
-	int64_t last_ms;
-};
+/* Never opens or reads: the watcher would see its own looks. */
+static const uint32_t name_events = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO |
+				    IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR |
+				    IN_MASK_ADD;
+static const uint32_t file_events = IN_MODIFY | IN_CLOSE_WRITE | IN_EXCL_UNLINK;
 
 struct watcher {
 	int descriptor;
-	struct watch *watches; /* by id */
-	size_t n_watches, capacity;
-	void *by_path; /* a tsearch(3) tree of struct trace */
-	struct trace *traces;
-	size_t n_traces;
-	bool news, blind, said_blind;
+	struct watches watches;
+	struct marks marks;
+	bool locked; /* somebody changes many files, by the last event of the lock */
+	bool blind_now; /* in the look under way */
+	bool without_inotify;
+	struct watcher_state state;
 };
 
-static int
-compare_traces(const void *a, const void *b)
+static void
+note_blind(struct watcher *watcher, const char *what, const char *path, const char *why)
 {
-	const struct trace *x = a, *y = b;
-	return strcmp(x->path, y->path);
+	if (!watcher->blind_now)
+		snprintf(watcher->state.reason, sizeof(watcher->state.reason), "%s%s%s%s: %s", what,
+			path != NULL ? " \"" : "", path != NULL ? path : "",
+			path != NULL ? "\"" : "", why);
+	watcher->blind_now = true;
 }
 
-static void
-free_trace(void *node)
+/* Returns whether there is inotify. */
+static bool
+start_inotify(struct watcher *watcher)
 {
-	struct trace *trace = node;
-	free(trace->path);
-	free(trace);
-}
-
-static void
-forget_traces(struct watcher *watcher)
-{
-	tdestroy(watcher->by_path, free_trace);
-	watcher->by_path = NULL;
-	watcher->traces = NULL;
-	watcher->n_traces = 0;
+	if (watcher->descriptor >= 0)
+		return true;
+	if (watcher->without_inotify) {
+		note_blind(watcher, "inotify is not used", NULL, "--watch poll");
+		return false;
+	}
+	watcher->descriptor = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (watcher->descriptor < 0) {
+		watcher->state.errors++;
+		note_blind(watcher, "inotify cannot be had", NULL,
+			errno == EMFILE ? "raise fs.inotify.max_user_instances" : strerror(errno));
+	}
+	return watcher->descriptor >= 0;
 }
 
 struct watcher *
-watcher_new(void)
+watcher_new(bool without_inotify)
 {
 	struct watcher *watcher = calloc(1, sizeof(*watcher));
 	if (watcher == NULL)
 		return NULL;
-	watcher->descriptor = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	watcher->descriptor = -1;
+	watcher->without_inotify = without_inotify;
+	marks_all(&watcher->marks);
 	return watcher;
+}
+
+static void
+stop_inotify(struct watcher *watcher)
+{
+	if (watcher->descriptor >= 0)
+		close(watcher->descriptor);
+	watcher->descriptor = -1;
+	watches_clear(&watcher->watches);
 }
 
 void
@@ -89,12 +93,8 @@ watcher_free(struct watcher *watcher)
 {
 	if (watcher == NULL)
 		return;
-	if (watcher->descriptor >= 0)
-		close(watcher->descriptor);
-	for (size_t i = 0; i < watcher->n_watches; i++)
-		free(watcher->watches[i].path);
-	forget_traces(watcher);
-	free(watcher->watches);
+	stop_inotify(watcher);
+	marks_clear(&watcher->marks);
 	free(watcher);
 }
 
@@ -104,189 +104,89 @@ watcher_descriptor(const struct watcher *watcher)
 	return watcher->descriptor;
 }
 
-/* Where a watch stands or would stand. */
-static size_t
-position(const struct watcher *watcher, int id)
+struct marks *
+watcher_marks(struct watcher *watcher)
 {
-	size_t low = 0, high = watcher->n_watches;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (watcher->watches[middle].id < id)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	return &watcher->marks;
 }
 
-static struct watch *
-find(const struct watcher *watcher, int id)
-{
-	size_t at = position(watcher, id);
-	return at < watcher->n_watches && watcher->watches[at].id == id ? &watcher->watches[at]
-									: NULL;
-}
-
-static struct watch *
-insert(struct watcher *watcher, int id)
-{
-	if (watcher->n_watches == watcher->capacity) {
-		size_t capacity = watcher->capacity == 0 ? 16 : 2 * watcher->capacity;
-		struct watch *watches =
-			realloc(watcher->watches, capacity * sizeof(*watcher->watches));
-		if (watches == NULL)
-			return NULL;
-		watcher->watches = watches;
-		watcher->capacity = capacity;
-	}
-	size_t at = position(watcher, id);
-	memmove(watcher->watches + at + 1, watcher->watches + at,
-		(watcher->n_watches - at) * sizeof(*watcher->watches));
-	watcher->watches[at] = (struct watch){.id = id};
-	watcher->n_watches++;
-	return &watcher->watches[at];
-}
-
+/* What is known of all places is known anew only from a look at everything. */
 void
 watcher_begin(struct watcher *watcher)
 {
-	watcher->blind = watcher->descriptor < 0;
-	for (size_t i = 0; i < watcher->n_watches; i++)
-		watcher->watches[i].seen = false;
+	marks_begin_look(&watcher->marks);
+	watcher->blind_now = watcher->state.blind && !marks_has_all(&watcher->marks);
+	start_inotify(watcher);
+	watches_begin(&watcher->watches);
 }
 
-/* Remember which directory a watch is of. */
+/* File systems on which others make changes that inotify does not see: statfs(2). */
 static bool
-note_watch(struct watcher *watcher, int id, const char *path)
+is_remote(int directory)
 {
-	struct watch *watch = find(watcher, id);
-	if (watch == NULL)
-		watch = insert(watcher, id);
-	if (watch == NULL)
+	static const unsigned long types[] = {
+		0x6969, /* NFS */
+		0x517b, 0xfe534d42, 0xff534d42, /* SMB */
+		0x01021997, /* 9p */
+		0x65735546, /* FUSE */
+		0x00c36400, /* Ceph */
+		0x6a656a63, /* virtiofs, where it is not FUSE */
+	};
+	struct statfs stat;
+	if (fstatfs(directory, &stat) != 0)
 		return false;
-	watch->seen = true;
-	if (watch->path != NULL && strcmp(watch->path, path) == 0)
-		return true;
-	free(watch->path);
-	watch->path = strdup(path);
-	return watch->path != NULL;
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		if ((unsigned long)stat.f_type == types[i])
+			return true;
+	return false;
 }
 
 void
-watcher_add(struct watcher *watcher, int descriptor, const char *path)
+watcher_add(void *context, const struct lookup *lookup)
 {
+	struct watcher *watcher = context;
 	char name[sizeof("/proc/self/fd/") + 12];
+	bool of_files = lookup->kind == LOOKUP_NAMES || lookup->kind == LOOKUP_FILE;
 	if (watcher->descriptor < 0)
 		return;
+	if (lookup->kind == LOOKUP_NAMES && is_remote(lookup->directory))
+		note_blind(watcher, "changes may go unseen in", lookup->path,
+			"a network or FUSE file system");
 	/* Through the descriptor it is surely the directory that is then read. */
-	snprintf(name, sizeof(name), "/proc/self/fd/%d", descriptor);
-	int id = inotify_add_watch(watcher->descriptor, name, wanted_events);
-	if (id < 0 || !note_watch(watcher, id, path))
-		watcher->blind = true;
-}
-
-/* Forget what was seen long ago: by now its content was taken, or its times are old enough. */
-static void
-forget_old_traces(struct watcher *watcher, int64_t now_ms)
-{
-	for (struct trace **at = &watcher->traces; *at != NULL;) {
-		struct trace *trace = *at;
-		if (now_ms - trace->last_ms < 5 * WRITE_IDLE_MS) {
-			at = &trace->next;
-			continue;
-		}
-		*at = trace->next;
-		tdelete(trace, &watcher->by_path, compare_traces);
-		free_trace(trace);
-		watcher->n_traces--;
-	}
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", lookup->directory);
+	int id = inotify_add_watch(
+		watcher->descriptor, name, of_files ? name_events | file_events : name_events);
+	if (id >= 0 && watches_add(&watcher->watches, id, lookup) == 0)
+		return;
+	watcher->state.errors++;
+	note_blind(watcher, "cannot watch", lookup->path,
+		id >= 0           ? "out of memory"
+		: errno == ENOSPC ? "raise fs.inotify.max_user_watches"
+				  : strerror(errno));
 }
 
 void
-watcher_end(struct watcher *watcher, int64_t now_ms)
+watcher_end(struct watcher *watcher)
 {
-	forget_old_traces(watcher, now_ms);
-	size_t kept = 0;
-	for (size_t i = 0; i < watcher->n_watches; i++) {
-		struct watch *watch = &watcher->watches[i];
-		if (watch->seen) {
-			watcher->watches[kept++] = *watch;
-			continue;
-		}
-		inotify_rm_watch(watcher->descriptor, watch->id);
-		free(watch->path);
-	}
-	watcher->n_watches = kept;
-	if (watcher->blind != watcher->said_blind)
-		log_write(watcher->blind ? LOG_LEVEL_WARN : LOG_LEVEL_INFO,
-			watcher->blind ? "not every directory can be watched: looking every 2 s "
-					 "(raise fs.inotify.max_user_watches)"
-				       : "every directory is watched again",
-			LOG_END);
-	watcher->said_blind = watcher->blind;
+	bool was_blind = watcher->state.blind;
+	watches_end(&watcher->watches, watcher->descriptor, &watcher->marks);
+	watcher->state.inotify = watcher->descriptor >= 0;
+	watcher->state.watches = (unsigned)watcher->watches.count;
+	watcher->state.blind = watcher->blind_now;
+	if (watcher->blind_now && !was_blind)
+		log_write(watcher->without_inotify ? LOG_LEVEL_INFO : LOG_LEVEL_WARN,
+			"not every change can be seen: looking by the clock",
+			LOG_TEXT("reason", watcher->state.reason), LOG_END);
+	else if (!watcher->blind_now && was_blind)
+		log_write(LOG_LEVEL_INFO, "every directory is watched again", LOG_END);
+	if (!watcher->blind_now)
+		*watcher->state.reason = '\0';
 }
 
-static struct trace *
-find_trace(const struct watcher *watcher, const char *path)
-{
-	const struct trace key = {.path = (char *)(uintptr_t)path};
-	struct trace **found = tfind(&key, &watcher->by_path, compare_traces);
-	return found != NULL ? *found : NULL;
-}
-
-/* A new trace, or NULL where there is no room or memory: then there is no evidence. */
-static struct trace *
-add_trace(struct watcher *watcher, const char *path)
-{
-	struct trace *trace = watcher->n_traces < MAX_TRACES ? calloc(1, sizeof(*trace)) : NULL;
-	if (trace == NULL)
-		return NULL;
-	trace->path = strdup(path);
-	if (trace->path == NULL || tsearch(trace, &watcher->by_path, compare_traces) == NULL) {
-		free_trace(trace);
-		return NULL;
-	}
-	trace->next = watcher->traces;
-	watcher->traces = trace;
-	watcher->n_traces++;
-	return trace;
-}
-
+/* What an event says of the content of the file it names; ATTRIB says nothing. A file that was just made
+ * may be a link to something that is being written. */
 static void
-note_evidence(struct watcher *watcher, const struct watch *watch, const char *name,
-	enum evidence evidence, int64_t now_ms)
-{
-	char path[PATH_MAX];
-	int length = snprintf(
-		path, sizeof(path), "%s%s%s", watch->path, *watch->path != '\0' ? "/" : "", name);
-	if (length < 0 || (size_t)length >= sizeof(path))
-		return;
-	struct trace *trace = find_trace(watcher, path);
-	if (trace == NULL)
-		trace = add_trace(watcher, path);
-	if (trace == NULL)
-		return;
-	trace->evidence = evidence;
-	trace->last_ms = now_ms;
-}
-
-/* A name that cannot lead to a prompt file is noise; "..data" is what a ConfigMap's links go through. */
-static bool
-is_relevant(const struct inotify_event *event)
-{
-	const uint32_t entry_events =
-		IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ISDIR;
-	if (event->len == 0)
-		return (event->mask & IN_IGNORED) == 0;
-	if (name_is_ignored(event->name))
-		return strcmp(event->name, "..data") == 0;
-	return name_is_prompt_file(event->name) || (event->mask & entry_events) != 0;
-}
-
-/* What an event says of the file it names; ATTRIB says nothing. A file that was just made may be a
- * link to something that is being written. */
-static void
-take_evidence(struct watcher *watcher, const struct watch *watch, const struct inotify_event *event,
+take_evidence(struct watcher *watcher, struct mark *mark, enum lookup_kind kind, uint32_t events,
 	int64_t now_ms)
 {
 	static const struct {
@@ -297,71 +197,147 @@ take_evidence(struct watcher *watcher, const struct watch *watch, const struct i
 		{IN_CLOSE_WRITE | IN_MOVED_TO,          EVIDENCE_COMPLETE},
 		{IN_CREATE | IN_DELETE | IN_MOVED_FROM, EVIDENCE_NONE    },
 	};
-	if ((event->mask & IN_ISDIR) != 0 || !name_is_prompt_file(event->name))
-		return;
+	struct sighting *sighting = kind == LOOKUP_FILE ? &mark->target : &mark->own;
 	for (size_t i = 0; i < sizeof(meanings) / sizeof(meanings[0]); i++)
-		if ((event->mask & meanings[i].events) != 0)
-			note_evidence(watcher, watch, event->name, meanings[i].evidence, now_ms);
+		if ((events & meanings[i].events) != 0)
+			*sighting = (struct sighting){meanings[i].evidence, now_ms};
+	mark->transacted = watcher->locked;
+	mark->fresh = true;
 }
 
-static void
+/* Whether an event of a name can be about a prompt file, or a directory with some. */
+static bool
+is_relevant(const char *name, uint32_t events)
+{
+	const uint32_t entry_events =
+		IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ISDIR;
+	return !name_is_ignored(name) &&
+	       (name_is_prompt_file(name) || (events & entry_events) != 0);
+}
+
+/* Mark what one use of a directory makes of an event. */
+static bool
+take_use(struct watcher *watcher, const struct use *use, const struct inotify_event *event,
+	int64_t now_ms)
+{
+	char path[PATH_MAX];
+	const char *name = event->len > 0 ? event->name : NULL;
+	const char *at = use->path;
+	/* A link that is renamed into its place brings all behind it at once. */
+	bool swap = name != NULL && (event->mask & (IN_MOVED_TO | IN_ISDIR)) == IN_MOVED_TO;
+	if (name != NULL && use->kind == LOOKUP_NAMES) {
+		int length = snprintf(path, sizeof(path), "%s%s%s", use->path,
+			*use->path != '\0' ? "/" : "", name);
+		if (!is_relevant(name, event->mask) || (size_t)length >= sizeof(path))
+			return false;
+		swap &= !name_is_prompt_file(name);
+		at = path;
+	} else if (name != NULL && strcmp(name, use->name) != 0) {
+		return false;
+	}
+	if (name != NULL && use->kind == LOOKUP_LOCK) {
+		watcher->locked = (event->mask & (IN_CREATE | IN_MOVED_TO)) != 0;
+		return true;
+	}
+	struct mark *mark = marks_make(&watcher->marks, at);
+	if (mark == NULL)
+		return true;
+	take_evidence(watcher, mark, use->kind, name != NULL ? event->mask : 0, now_ms);
+	mark->published |= swap;
+	return true;
+}
+
+static bool
 take_event(struct watcher *watcher, const struct inotify_event *event, int64_t now_ms)
 {
+	bool matters = false;
+	watcher->state.events++;
 	if ((event->mask & IN_Q_OVERFLOW) != 0) {
 		log_write(LOG_LEVEL_WARN, "events were lost: looking everywhere", LOG_END);
-		forget_traces(watcher);
-		watcher->news = true;
-		return;
+		watcher->state.overflows++;
+		marks_all(&watcher->marks);
+		return true;
 	}
-	const struct watch *watch = find(watcher, event->wd);
-	if (!is_relevant(event))
-		return;
-	watcher->news = true;
-	if (watch != NULL && event->len > 0)
-		take_evidence(watcher, watch, event, now_ms);
+	const struct watch *watch = watches_find(&watcher->watches, event->wd);
+	for (size_t i = 0; watch != NULL && i < watch->count; i++)
+		matters |= take_use(watcher, &watch->uses[i], event, now_ms);
+	if ((event->mask & IN_IGNORED) != 0)
+		watches_forget(&watcher->watches, event->wd);
+	return matters;
 }
 
-void
+bool
 watcher_read(struct watcher *watcher, int64_t now_ms)
 {
 	_Alignas(struct inotify_event) char events[EVENT_BYTES];
-	if (watcher->descriptor < 0)
-		return;
-	for (;;) {
+	bool matters = false;
+	while (watcher->descriptor >= 0) {
 		ssize_t length = read(watcher->descriptor, events, sizeof(events));
 		if (length < 0 && errno == EINTR)
 			continue;
-		if (length <= 0)
-			return;
+		if (length < 0 && errno == EAGAIN)
+			break;
+		if (length <= 0) { /* start anew, with a look at everything */
+			stop_inotify(watcher);
+			watcher->state.restarts++;
+			marks_all(&watcher->marks);
+			return true;
+		}
 		for (const char *at = events; at < events + length;) {
 			const struct inotify_event *event = (const void *)at;
-			take_event(watcher, event, now_ms);
+			matters |= take_event(watcher, event, now_ms);
 			at += sizeof(*event) + event->len;
 		}
 	}
+	return matters;
 }
 
-bool
-watcher_take_news(struct watcher *watcher)
+/* Whether a file was written so short ago, and not closed since. */
+static bool
+is_writing(const struct mark *mark, int64_t now_ms, int64_t span_ms)
 {
-	bool news = watcher->news;
-	watcher->news = false;
-	return news;
+	const struct sighting *both[] = {&mark->own, &mark->target};
+	for (size_t i = 0; i < 2; i++)
+		if (both[i]->evidence == EVIDENCE_WRITING && now_ms - both[i]->at_ms < span_ms)
+			return true;
+	return false;
 }
 
 enum evidence
-watcher_evidence(const struct watcher *watcher, const char *path, int64_t now_ms)
+watcher_evidence(const struct watcher *watcher, const char *path, bool is_linked, int64_t now_ms)
 {
-	const struct trace *trace = find_trace(watcher, path);
-	if (trace == NULL)
-		return EVIDENCE_NONE;
-	if (trace->evidence == EVIDENCE_WRITING && now_ms - trace->last_ms >= WRITE_IDLE_MS)
-		return EVIDENCE_NONE;
-	return trace->evidence;
+	const struct mark *mark = marks_find(&watcher->marks, path);
+	bool published = marks_above(&watcher->marks, path).published;
+	if (mark == NULL)
+		return published ? EVIDENCE_COMPLETE : EVIDENCE_NONE;
+	const struct sighting *sighting = is_linked ? &mark->target : &mark->own;
+	if (is_writing(mark, now_ms, WRITE_LOST_MS))
+		return EVIDENCE_WRITING;
+	if (sighting->evidence == EVIDENCE_COMPLETE || (mark->transacted && !watcher->locked))
+		return EVIDENCE_COMPLETE;
+	return published && sighting->at_ms == 0 ? EVIDENCE_COMPLETE : EVIDENCE_NONE;
 }
 
 bool
-watcher_is_blind(const struct watcher *watcher)
+watcher_knows_gone(const struct watcher *watcher, const char *path)
 {
-	return watcher->blind;
+	const struct mark *mark = marks_find(&watcher->marks, path);
+	struct mark_above above = marks_above(&watcher->marks, path);
+	bool transacted = above.transacted || (mark != NULL && mark->transacted);
+	return above.published || (transacted && !watcher->locked);
+}
+
+bool
+watcher_sees_writing(const struct watcher *watcher, int64_t now_ms)
+{
+	for (const struct mark *mark = watcher->marks.first; mark != NULL; mark = mark->next)
+		if (is_writing(mark, now_ms, WRITE_IDLE_MS))
+			return true;
+	return false;
+}
+
+const struct watcher_state *
+watcher_state(const struct watcher *watcher)
+{
+	return &watcher->state;
 }

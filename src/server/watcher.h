@@ -1,39 +1,52 @@
-/* watcher.h -- which directories may have changed, and which files are still being written. */
+/* watcher.h -- what may have changed, and which files are still being written. */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* inotify(7). Events are hints: they say that it is time to look again, never what is there. Where
+#include "server/marks.h"
+
+struct lookup;
+
+/* inotify(7). Events are hints: they mark the paths at which to look again, never what is there. Where
  * inotify cannot see, the watcher says so and the caller looks by the clock. Reload thread only. */
 struct watcher;
 
-/* Returns NULL when memory is out. */
-struct watcher *watcher_new(void);
+/* With no inotify at all if so asked. Returns NULL when memory is out. */
+struct watcher *watcher_new(bool without_inotify);
 void watcher_free(struct watcher *);
 
 /* To poll for reading; -1 where there is no inotify. */
 int watcher_descriptor(const struct watcher *);
 
-/* A scan: every directory met is added before it is read; at the end the others are forgotten. */
+/* The paths to look at. */
+struct marks *watcher_marks(struct watcher *);
+
+/* A look at all that is marked: each directory in which a name is looked up is added before, as an on_lookup;
+ * what was watched for the marked paths and is not added again is forgotten at the end. */
 void watcher_begin(struct watcher *);
-void watcher_add(struct watcher *, int descriptor, const char *path);
-void watcher_end(struct watcher *, int64_t now_ms);
+void watcher_add(void *watcher, const struct lookup *);
+void watcher_end(struct watcher *);
 
-/* Take in what has happened. */
-void watcher_read(struct watcher *, int64_t now_ms);
+/* Take in what has happened. Returns whether any of it matters. */
+bool watcher_read(struct watcher *, int64_t now_ms);
 
-/* Whether anything that matters was read since the last call. */
-bool watcher_take_news(struct watcher *);
+/* What is known of a file's content, found through a link of its own or not. */
+enum evidence watcher_evidence(
+	const struct watcher *, const char *path, bool is_linked, int64_t now_ms);
 
-enum evidence {
-	EVIDENCE_NONE, /* nothing was seen: a link, a file that came with its directory, … */
-	EVIDENCE_WRITING, /* written less than two seconds ago and not closed since */
-	EVIDENCE_COMPLETE, /* closed by its writer, or moved here, after the last write */
+/* Whether a file that is not there is known not to be about to come back. */
+bool watcher_knows_gone(const struct watcher *, const char *path);
+
+/* Whether a file is being written, without a long pause. */
+bool watcher_sees_writing(const struct watcher *, int64_t now_ms);
+
+struct watcher_state {
+	bool inotify;
+	bool blind; /* changes may go unseen … */
+	char reason[192]; /* … because of this */
+	unsigned watches;
+	unsigned long events, overflows, errors, restarts;
 };
 
-/* What was seen of a file's last change. */
-enum evidence watcher_evidence(const struct watcher *, const char *path, int64_t now_ms);
-
-/* Whether changes may go unseen: a watch could not be set, or there is no inotify. */
-bool watcher_is_blind(const struct watcher *);
+const struct watcher_state *watcher_state(const struct watcher *);

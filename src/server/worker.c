@@ -21,6 +21,7 @@
 #include "server/http.h"
 #include "server/job.h"
 #include "server/reloader.h"
+#include "server/traffic.h"
 #include "server/wake.h"
 
 enum {
@@ -42,6 +43,8 @@ struct worker {
 	struct arena *arena; /* of the request being answered */
 	struct digest *digest;
 	struct waiting *waiting; /* all that wait for the reload thread */
+	struct traffic *traffic;
+	struct exchange *unused;
 	size_t in_flight; /* requests whose reply is not yet out */
 	int64_t drain_began_ms;
 
@@ -53,6 +56,14 @@ struct worker {
 	bool started;
 };
 
+/* A request and its reply. */
+struct exchange {
+	struct exchange *next; /* among the unused */
+	struct worker *worker;
+	enum endpoint endpoint;
+	int64_t start_us;
+};
+
 /* A request that waits for the reload thread. */
 struct waiting {
 	struct waiting *next;
@@ -62,19 +73,45 @@ struct waiting {
 	struct event *deadline;
 };
 
+static struct exchange *
+begin_exchange(struct worker *worker)
+{
+	struct exchange *exchange = worker->unused;
+	if (exchange != NULL)
+		worker->unused = exchange->next;
+	else
+		exchange = malloc(sizeof(*exchange));
+	if (exchange != NULL)
+		*exchange = (struct exchange){.worker = worker, .start_us = clock_us()};
+	return exchange;
+}
+
+static void
+end_exchange(struct exchange *exchange)
+{
+	struct worker *worker = exchange->worker;
+	exchange->next = worker->unused;
+	worker->unused = exchange;
+	worker->in_flight--;
+}
+
 static void
 on_reply_sent(struct evhttp_request *request, void *context)
 {
-	struct worker *worker = context;
-	worker->in_flight--;
+	struct exchange *exchange = context;
 	evhttp_connection_set_closecb(evhttp_request_get_connection(request), NULL, NULL);
+	traffic_count(exchange->worker->traffic, exchange->endpoint,
+		evhttp_request_get_response_code(request),
+		(uint64_t)(clock_us() - exchange->start_us));
+	end_exchange(exchange);
 }
 
 static void
 on_closed_early(struct evhttp_connection *connection, void *context)
 {
-	struct worker *worker = context;
-	worker->in_flight--;
+	struct exchange *exchange = context;
+	struct worker *worker = exchange->worker;
+	end_exchange(exchange);
 	for (struct waiting *at = worker->waiting; at != NULL; at = at->next)
 		if (at->request != NULL && evhttp_request_get_connection(at->request) == connection)
 			at->request = NULL;
@@ -117,7 +154,7 @@ on_deadline(evutil_socket_t none, short events, void *context)
 	if (request == NULL)
 		return;
 	waiting->request = NULL;
-	api_answer_late_job(&reply);
+	api_answer_late_job(waiting->job, &reply);
 	send_reply(waiting->worker, request, &reply, NULL);
 }
 
@@ -131,7 +168,7 @@ end_waiting(struct worker *worker, struct waiting *waiting)
 	*at = waiting->next;
 	if (waiting->deadline != NULL)
 		event_free(waiting->deadline);
-	free(waiting->job);
+	job_free(waiting->job);
 	free(waiting);
 }
 
@@ -142,7 +179,7 @@ wait_for_job(struct worker *worker, struct evhttp_request *request, struct job *
 	const struct timeval limit = {.tv_sec = JOB_SECONDS};
 	struct waiting *waiting = calloc(1, sizeof(*waiting));
 	if (waiting == NULL) {
-		free(job);
+		job_free(job);
 		return -1;
 	}
 	*waiting = (struct waiting){
@@ -192,11 +229,20 @@ on_request(struct evhttp_request *from, void *context)
 	struct request request = {.api = worker->api, .snapshot = snapshot, .arena = worker->arena};
 	struct reply reply = {0};
 	struct error error;
+	struct exchange *exchange = begin_exchange(worker);
 	arena_reset(worker->arena);
+	if (exchange == NULL) {
+		store_release(worker->api->store, snapshot);
+		evhttp_send_error(from, 503, NULL);
+		return;
+	}
 	worker->in_flight++;
-	evhttp_request_set_on_complete_cb(from, on_reply_sent, worker);
-	evhttp_connection_set_closecb(evhttp_request_get_connection(from), on_closed_early, worker);
-	if (http_read(from, &request, &error) == 0)
+	evhttp_request_set_on_complete_cb(from, on_reply_sent, exchange);
+	evhttp_connection_set_closecb(
+		evhttp_request_get_connection(from), on_closed_early, exchange);
+	bool is_read = http_read(from, &request, &error) == 0;
+	exchange->endpoint = request.target.endpoint;
+	if (is_read)
 		api_answer(&request, &reply);
 	else
 		reply_error(&reply, 400, "Bad request target: %s", error.message);
@@ -242,6 +288,16 @@ on_wake(evutil_socket_t descriptor, short events, void *context)
 		event_base_loopbreak(worker->base);
 }
 
+/* Called for each connection; evhttp makes its own bufferevent when it is given none. */
+static struct bufferevent *
+on_connection(struct event_base *base, void *context)
+{
+	struct worker *worker = context;
+	(void)base;
+	atomic_fetch_add_explicit(&worker->traffic->connections, 1, memory_order_relaxed);
+	return NULL;
+}
+
 static int
 set_up_http(struct worker *worker, int socket)
 {
@@ -253,6 +309,7 @@ set_up_http(struct worker *worker, int socket)
 	evhttp_set_max_body_size(worker->http, MAX_BODY_BYTES);
 	evhttp_set_allowed_methods(worker->http, 0xffff); /* the 405 is ours to answer */
 	evhttp_set_gencb(worker->http, on_request, worker);
+	evhttp_set_bevcb(worker->http, on_connection, worker);
 	worker->bound = evhttp_accept_socket_with_handle(worker->http, socket);
 	return worker->bound != NULL ? 0 : -1;
 }
@@ -277,7 +334,7 @@ set_up(struct worker *worker, int socket)
 }
 
 struct worker *
-worker_new(struct api *api, int socket, struct error *error)
+worker_new(struct api *api, struct traffic *traffic, int socket, struct error *error)
 {
 	struct worker *worker = calloc(1, sizeof(*worker));
 	if (worker == NULL) {
@@ -285,6 +342,7 @@ worker_new(struct api *api, int socket, struct error *error)
 		return NULL;
 	}
 	worker->api = api;
+	worker->traffic = traffic;
 	worker->wake = -1;
 	if (pthread_mutex_init(&worker->lock, NULL) != 0) {
 		free(worker);
@@ -349,6 +407,10 @@ worker_free(struct worker *worker)
 		event_base_free(worker->base);
 	if (worker->wake >= 0)
 		close(worker->wake);
+	for (struct exchange *exchange; (exchange = worker->unused) != NULL;) {
+		worker->unused = exchange->next;
+		free(exchange);
+	}
 	arena_free(worker->arena);
 	digest_free(worker->digest);
 	pthread_mutex_destroy(&worker->lock);

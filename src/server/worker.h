@@ -3,11 +3,13 @@
 
 struct api;
 struct error;
+struct traffic;
 struct worker;
 
-/* Make a worker that accepts from a listening socket; it takes the socket and borrows the rest.
+/* Make a worker that accepts from a listening socket and counts what it does; it takes the socket and
+ * borrows the rest.
  * Returns NULL with an error. */
-struct worker *worker_new(struct api *, int socket, struct error *);
+struct worker *worker_new(struct api *, struct traffic *, int socket, struct error *);
 
 /* Start its thread. Returns -1 with an error. */
 int worker_start(struct worker *, struct error *);

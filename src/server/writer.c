@@ -39,6 +39,17 @@ result_of(int reason, const char *path, struct error *error)
 	return WRITER_FAILED;
 }
 
+/* Close a directory whose files are what its link "..data" leads to: one put beside that is not served. */
+static int
+refuse_pinned(int directory)
+{
+	if (faccessat(directory, "..data", F_OK, AT_SYMLINK_NOFOLLOW) != 0)
+		return directory;
+	close(directory);
+	errno = EROFS;
+	return -1;
+}
+
 /* Open the directory of one more segment, making it where it is not there. Links are not followed:
  * one could lead out of the prompt directory. */
 static int
@@ -50,7 +61,8 @@ enter(int parent, const char *name, size_t *made)
 	*made += is_new;
 	if (is_new && fsync(parent) != 0)
 		return -1;
-	return openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int directory = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return directory >= 0 ? refuse_pinned(directory) : -1;
 }
 
 /* Open the directory that a path's last segment stands in; *name is that segment, *made how many
@@ -60,6 +72,8 @@ open_parent(int root, const char *path, const char **name, size_t *made)
 {
 	char segment[NAME_MAX + 1];
 	int parent = openat(root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (parent >= 0)
+		parent = refuse_pinned(parent);
 	for (const char *slash; parent >= 0 && (slash = strchr(path, '/')) != NULL;) {
 		int length = snprintf(segment, sizeof(segment), "%.*s", (int)(slash - path), path);
 		int next = -1;

@@ -160,8 +160,10 @@ check_snapshot(struct unit *unit)
 {
 	struct digest *digest = digest_new();
 	bool good = unit->n_errors == 0;
-	struct source source = {.served = good ? unit : NULL, .faulty = good ? NULL : unit};
-	struct snapshot *snapshot = snapshot_new(&source, 1, digest);
+	struct change change = {
+		.now = {.served = good ? unit : NULL, .faulty = good ? NULL : unit}
+        };
+	struct snapshot *snapshot = snapshot_new(NULL, &change, 1, NULL, digest);
 	MUST(snapshot != NULL);
 	MUST(snapshot->n_prompts <= unit->n_prompts);
 	MUST((snapshot->n_groups > 0) == good);

@@ -88,10 +88,10 @@ class Failures(Run):
         self.assert_fails("other", "good", "other", status=(2,))
 
     def test_a_missing_directory(self):
-        self.assert_fails("nowhere", "--listen", "127.0.0.1:0", "nowhere")
+        self.assert_fails("nowhere", "--strict-start", "--listen", "127.0.0.1:0", "nowhere")
 
     def test_a_file_for_a_directory(self):
-        self.assert_fails("p.yaml", "--listen", "127.0.0.1:0", "good/p.yaml")
+        self.assert_fails("p.yaml", "--strict-start", "--listen", "127.0.0.1:0", "good/p.yaml")
 
     def test_no_directory_at_all(self):
         if os.path.exists("/etc/promptd/prompts.d"):
@@ -102,8 +102,8 @@ class Failures(Run):
         other = as_somebody_else(self)
         self.directory.chmod(0o755)
         (self.directory / "good").chmod(0)
-        ended = subprocess.run([*other["wrapper"], other["program"], "--listen",
-                                "127.0.0.1:0", "good"],
+        ended = subprocess.run([*other["wrapper"], other["program"], "--strict-start",
+                                "--listen", "127.0.0.1:0", "good"],
                                capture_output=True, text=True, check=False, timeout=STOP_DEADLINE,
                                cwd=self.directory, env=clean_environment())
         self.assertEqual((ended.returncode, len(ended.stderr.splitlines())), (1, 1), ended.stderr)

@@ -33,13 +33,6 @@ make_unit(const char *path, const char *text)
 	return make_unit_of_bytes(path, text, strlen(text));
 }
 
-static int
-compare_sources(const void *a, const void *b)
-{
-	const struct source *x = a, *y = b;
-	return strcmp(x->served->path, y->served->path);
-}
-
 size_t
 count_files(const struct file *files, size_t size)
 {
@@ -47,6 +40,19 @@ count_files(const struct file *files, size_t size)
 	while (count < size && files[count].path != NULL)
 		count++;
 	return count;
+}
+
+struct snapshot *
+snapshot_of(const struct source *sources, size_t count, struct digest *digest)
+{
+	struct change *changes = calloc(count + 1, sizeof(*changes));
+	assert_non_null(changes);
+	for (size_t i = 0; i < count; i++)
+		changes[i].now = sources[i];
+	struct snapshot *snapshot = snapshot_new(NULL, changes, count, NULL, digest);
+	assert_non_null(snapshot);
+	free(changes);
+	return snapshot;
 }
 
 struct snapshot *
@@ -61,9 +67,7 @@ make_snapshot(const struct file *files, size_t count)
 		EXPECT(sources[i].served->n_errors == 0, "%s is not good: %s", files[i].path,
 			sources[i].served->problems[0].message);
 	}
-	qsort(sources, count, sizeof(*sources), compare_sources);
-	struct snapshot *snapshot = snapshot_new(sources, count, digest);
-	assert_non_null(snapshot);
+	struct snapshot *snapshot = snapshot_of(sources, count, digest);
 	for (size_t i = 0; i < count; i++)
 		unit_unref(sources[i].served);
 	free(sources);

@@ -30,6 +30,9 @@ struct unit;
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
+struct digest;
+struct source;
+
 struct file {
 	const char *path, *text;
 };
@@ -40,6 +43,9 @@ struct unit *make_unit_of_bytes(const char *path, const char *data, size_t lengt
 
 /* How many files of an array, which ends in one without a path or at its size. */
 size_t count_files(const struct file *, size_t size);
+
+/* The snapshot of files as they stand, from nothing. */
+struct snapshot *snapshot_of(const struct source *, size_t count, struct digest *);
 
 /* The snapshot of good files, in any order. */
 struct snapshot *make_snapshot(const struct file *, size_t count);

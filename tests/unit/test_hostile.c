@@ -138,8 +138,7 @@ cost_ms(const char *path, const struct buffer *text)
 	struct unit *unit = make_unit_of_bytes(path, text->data, text->length);
 	struct source source = {.served = unit->n_errors == 0 ? unit : NULL,
 		.faulty = unit->n_errors == 0 ? NULL : unit};
-	struct snapshot *snapshot = snapshot_new(&source, 1, digest);
-	assert_non_null(snapshot);
+	struct snapshot *snapshot = snapshot_of(&source, 1, digest);
 	snapshot_free(snapshot);
 	unit_unref(unit);
 	digest_free(digest);

@@ -202,7 +202,7 @@ static void
 parameters_have_names(void **state)
 {
 	static const char *const names[] = {"prompt_id", "project_name", "slug", "version", "label",
-		"environment", "limit", "cursor"};
+		"environment", "limit", "cursor", "files"};
 	(void)state;
 	assert_int_equal(LENGTH(names), N_PARAMETERS);
 	for (size_t i = 0; i < LENGTH(names); i++)

@@ -99,7 +99,7 @@ static const struct row without_default[] = {
 
 /* One file for each version of the prompt "p". */
 static struct snapshot *
-snapshot_of(const char *const has[4])
+snapshot_of_texts(const char *const has[4])
 {
 	char paths[4][32], texts[4][128];
 	struct file files[4];
@@ -154,7 +154,7 @@ static void
 expect_rows(const struct row *rows, size_t count, const char *const *default_labels)
 {
 	for (const struct row *row = rows; row < rows + count; row++) {
-		struct snapshot *snapshot = snapshot_of(row->has);
+		struct snapshot *snapshot = snapshot_of_texts(row->has);
 		struct selector selector = selector_of(row, default_labels);
 		const struct entry *entry = NULL;
 		EXPECT(snapshot->n_problems == 0, "%s", snapshot->problems[0].message);

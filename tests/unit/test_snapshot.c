@@ -21,7 +21,7 @@ snapshot_with_stale(const struct file *good, size_t count, const struct file *ba
 	for (size_t i = 0; i < count; i++)
 		sources[i].served = make_unit(good[i].path, good[i].text);
 	sources[count - 1].faulty = make_unit(bad->path, bad->text);
-	struct snapshot *snapshot = snapshot_new(sources, count, digest);
+	struct snapshot *snapshot = snapshot_of(sources, count, digest);
 	for (size_t i = 0; i < count; i++)
 		unit_unref(sources[i].served);
 	unit_unref(sources[count - 1].faulty);
@@ -88,7 +88,7 @@ a_leaving_file_yields(void **state)
 			"a 1 m a.v1.yaml\na 2 l a.v2.yaml\n",
 			"a 1 other.yaml\na 2 l a.v2.yaml\n",
 		};
-		struct snapshot *snapshot = snapshot_new(sources, count, digest);
+		struct snapshot *snapshot = snapshot_of(sources, count, digest);
 		expect_text(files[count - 1].path, describe_snapshot(snapshot), wanted[count - 1]);
 		snapshot_free(snapshot);
 	}
@@ -103,7 +103,7 @@ a_file_that_never_was_good_is_a_problem_alone(void **state)
 	struct digest *digest = digest_new();
 	struct source source = {
 		.faulty = make_unit("a.yaml", "prompt_template: x\nversion: no way\nmodle: no\n")};
-	struct snapshot *snapshot = snapshot_new(&source, 1, digest);
+	struct snapshot *snapshot = snapshot_of(&source, 1, digest);
 	(void)state;
 	expect_text("errors without warnings", describe_snapshot(snapshot),
 		"a.yaml:2:10: version \"no way\" must be letters, digits, . and -, starting with a "

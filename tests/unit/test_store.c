@@ -12,7 +12,7 @@
 #include "core/unit.h"
 
 static struct snapshot *
-snapshot_of(const char *path)
+snapshot_of_text(const char *path)
 {
 	return make_snapshot(&(struct file){path, "prompt_template: x"}, 1);
 }
@@ -33,7 +33,7 @@ static void
 the_last_one_published_is_current(void **state)
 {
 	struct store *store = store_new();
-	struct snapshot *first = snapshot_of("a.yaml"), *second = snapshot_of("b.yaml");
+	struct snapshot *first = snapshot_of_text("a.yaml"), *second = snapshot_of_text("b.yaml");
 	(void)state;
 	store_publish(store, first);
 	const struct snapshot *got = store_acquire(store);
@@ -54,7 +54,7 @@ what_is_in_use_is_not_freed(void **state)
 	const struct snapshot *held[3];
 	(void)state;
 	for (size_t i = 0; i < LENGTH(held); i++) {
-		store_publish(store, snapshot_of("a.yaml"));
+		store_publish(store, snapshot_of_text("a.yaml"));
 		held[i] = store_acquire(store);
 		assert_ptr_equal(store_acquire(store), held[i]);
 	}
@@ -80,7 +80,7 @@ the_store_frees_what_it_holds(void **state)
 	struct store *store = store_new();
 	(void)state;
 	for (int i = 0; i < 3; i++)
-		store_publish(store, snapshot_of("a.yaml"));
+		store_publish(store, snapshot_of_text("a.yaml"));
 	store_free(store);
 }
 

@@ -1,0 +1,55 @@
+/* files.h -- the files that are known, in the order of their paths. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/digest.h"
+#include "core/snapshot.h"
+#include "server/tree.h"
+
+/* Holds a reference to each unit of its source. */
+struct file {
+	struct signature signature; /* of the content behind source */
+	unsigned char content[DIGEST_BYTES]; /* of its bytes; zero for a problem */
+	struct signature seen; /* newer content that is not known to be complete, … */
+	int64_t seen_ms; /* … since when it has looked like that; 0: there is none */
+	int64_t gone_ms; /* since when the file is gone; 0: it is there */
+	struct source source;
+	struct source before; /* as the last snapshot has it, where that differs */
+	bool is_changed; /* the source does differ */
+	bool again; /* read it at the next look even if it looks the same */
+	bool is_mounted;
+	unsigned look; /* the last one that found it */
+	char path[];
+};
+
+/* A file without content or source; NULL when memory is out. */
+struct file *file_new(const char *path);
+void file_free(struct file *);
+
+/* Starts zeroed. */
+struct files {
+	struct file **items;
+	size_t count, capacity;
+};
+
+/* Free the files too. */
+void files_finish(struct files *);
+
+struct file *files_find(const struct files *, const char *path);
+
+/* Put a file behind the others, out of order. Returns -1 when memory is out. */
+int files_append(struct files *, struct file *);
+
+/* Bring files that were appended elsewhere, whose paths are not here, in order. Returns
+ * -1 when memory is out, with nothing done. */
+int files_merge(struct files *, struct files *appended);
+
+/* Take out those without a source that are not changed either, and free them. */
+void files_purge(struct files *);
+
+/* Call for each file at and below a path, "" for all. Returns -1 as soon as a call does. */
+typedef int files_on_file(void *context, struct file *);
+int files_each(const struct files *, const char *path, files_on_file *, void *context);

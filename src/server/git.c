@@ -1,0 +1,154 @@
+/* git.c -- which commit the files are of, and whether git is changing them now. */
+#include "server/git.h"
+
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "server/tree.h"
+
+static const char lock_name[] = "index.lock";
+
+void
+git_init(struct git *git)
+{
+	*git = (struct git){.directory = -1};
+}
+
+void
+git_finish(struct git *git)
+{
+	if (git->directory >= 0)
+		close(git->directory);
+	git_init(git);
+}
+
+/* Read the first line of a small file. Returns false where there is none. */
+static bool
+read_line(int directory, const char *path, char *out, size_t size)
+{
+	int descriptor = openat(directory, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	ssize_t length = descriptor < 0 ? -1 : read(descriptor, out, size - 1);
+	if (descriptor >= 0)
+		close(descriptor);
+	if (length <= 0)
+		return false;
+	out[length] = '\0';
+	out[strcspn(out, "\r\n")] = '\0';
+	return true;
+}
+
+/* Open the repository behind a ".git", which is a directory or a file that names one. */
+static int
+open_repository(int directory)
+{
+	static const char prefix[] = "gitdir: ";
+	const int flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
+	char line[PATH_MAX + sizeof(prefix)];
+	int found = openat(directory, ".git", flags);
+	if (found >= 0 || errno != ENOTDIR || !read_line(directory, ".git", line, sizeof(line)) ||
+		strncmp(line, prefix, sizeof(prefix) - 1) != 0)
+		return found;
+	return openat(directory, line + sizeof(prefix) - 1, flags);
+}
+
+void
+git_find(struct git *git, const struct tree *tree, const struct tree_terms *terms)
+{
+	git_finish(git);
+	int directory;
+	for (size_t up = 0; git->directory < 0 && (directory = tree_ancestor(tree, up)) >= 0;
+		up++) {
+		terms->on_lookup(
+			terms->context, &(struct lookup){LOOKUP_HOP, directory, ".git", ""});
+		git->directory = open_repository(directory);
+	}
+	if (git->directory >= 0)
+		terms->on_lookup(terms->context,
+			&(struct lookup){LOOKUP_LOCK, git->directory, lock_name, ""});
+}
+
+static bool
+is_commit(const char *text)
+{
+	size_t length = strlen(text);
+	return (length == 40 || length == 64) && strspn(text, "0123456789abcdef") == length;
+}
+
+/* Look a branch up among the packed ones: gitrepository-layout(5). */
+static bool
+find_packed(int directory, const char *name, char *out, size_t size)
+{
+	bool found = false;
+	char *line = NULL;
+	size_t capacity = 0;
+	int descriptor = openat(directory, "packed-refs", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	FILE *file = descriptor < 0 ? NULL : fdopen(descriptor, "r");
+	if (file == NULL) {
+		if (descriptor >= 0)
+			close(descriptor);
+		return false;
+	}
+	while (!found && getline(&line, &capacity, file) > 0) {
+		char *space = strchr(line, ' ');
+		line[strcspn(line, "\n")] = '\0';
+		if (space == NULL || strcmp(space + 1, name) != 0)
+			continue;
+		*space = '\0';
+		found = (size_t)snprintf(out, size, "%s", line) < size;
+	}
+	free(line);
+	fclose(file);
+	return found;
+}
+
+/* What a branch points to; those of a linked work tree stand in the main one's repository. */
+static bool
+find_branch(int directory, const char *name, char *out, size_t size)
+{
+	char common[PATH_MAX];
+	if (read_line(directory, name, out, size))
+		return true;
+	int shared = read_line(directory, "commondir", common, sizeof(common))
+			     ? openat(directory, common, O_PATH | O_DIRECTORY | O_CLOEXEC)
+			     : -1;
+	int where = shared >= 0 ? shared : directory;
+	bool found = (shared >= 0 && read_line(shared, name, out, size)) ||
+		     find_packed(where, name, out, size);
+	if (shared >= 0)
+		close(shared);
+	return found;
+}
+
+void
+git_read_commit(struct git *git, const struct tree *tree)
+{
+	static const char symbolic[] = "ref: ";
+	char head[PATH_MAX], branch[PATH_MAX];
+	const char *link = tree_link_target(tree), *commit = "";
+	if (link != NULL && is_commit(link)) {
+		commit = link;
+	} else if (git->directory >= 0 && read_line(git->directory, "HEAD", head, sizeof(head))) {
+		commit = head;
+		if (strncmp(head, symbolic, sizeof(symbolic) - 1) == 0)
+			commit = find_branch(git->directory, head + sizeof(symbolic) - 1, branch,
+					 sizeof(branch))
+					 ? branch
+					 : "";
+	}
+	*git->commit = '\0';
+	if (is_commit(commit))
+		memcpy(git->commit, commit, strlen(commit) + 1);
+}
+
+bool
+git_is_locked(const struct git *git)
+{
+	return git->directory >= 0 && faccessat(git->directory, lock_name, F_OK, 0) == 0;
+}

@@ -1,0 +1,66 @@
+/* marks.h -- what was seen to happen since the last look, by path. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum evidence {
+	EVIDENCE_NONE, /* something happened: a link, a file that came with its directory, … */
+	EVIDENCE_WRITING, /* written and not closed since */
+	EVIDENCE_COMPLETE, /* closed by its writer, or moved here, after the last write */
+};
+
+struct sighting {
+	enum evidence evidence;
+	int64_t at_ms; /* 0: nothing was seen */
+};
+
+/* A path at and below which to look again. */
+struct mark {
+	struct mark *next;
+	char *path; /* "" for everything */
+	struct sighting own; /* of the name itself, … */
+	struct sighting target; /* … and of the file that a link of this name ends at */
+	bool published; /* all below was put in place at once, by the swap of a link */
+	bool transacted; /* it happened while a lock was held */
+	bool looked; /* the look that is under way, or was last, covers it */
+	bool fresh; /* it happened since that look began */
+	bool keep; /* it is to be looked at once more */
+};
+
+/* Starts zeroed. When there are very many, or memory is out, they become a look at everything without
+ * evidence. One thread. */
+struct marks {
+	void *by_path;
+	struct mark *first;
+	size_t count;
+	bool all; /* look at everything, … */
+	bool all_looked, all_fresh; /* … as above */
+};
+
+/* Forget all marks. */
+void marks_clear(struct marks *);
+
+/* Forget all marks and look at everything. */
+void marks_all(struct marks *);
+
+/* The mark of a path, made if need be; NULL where that became everything. */
+struct mark *marks_make(struct marks *, const char *path);
+
+struct mark *marks_find(const struct marks *, const char *path);
+
+/* What is known of a path from those above it. */
+struct mark_above {
+	bool marked, looked, published, transacted;
+};
+struct mark_above marks_above(const struct marks *, const char *path);
+
+/* Whether the marks cover everything. */
+bool marks_has_all(const struct marks *);
+
+/* A look at all that is marked begins. */
+void marks_begin_look(struct marks *);
+
+/* Forget the marks that are neither fresh nor kept: what they told was taken. */
+void marks_forget_looked(struct marks *);

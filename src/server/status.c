@@ -1,0 +1,183 @@
+/* status.c -- how the reload stands, in JSON. */
+#include "server/status.h"
+
+#include <stdio.h>
+#include <time.h>
+
+#include "core/buffer.h"
+#include "core/digest.h"
+#include "core/json_put.h"
+#include "core/problem.h"
+#include "core/snapshot.h"
+#include "core/text.h"
+#include "server/clock.h"
+#include "server/loader.h"
+#include "server/watcher.h"
+
+static const char *const state_names[] = {
+	[FILE_OK] = "ok",
+	[FILE_STALE] = "stale",
+	[FILE_INVALID] = "invalid",
+	[FILE_UNSETTLED] = "unsettled",
+	[FILE_LEAVING] = "leaving",
+};
+
+static const char *
+boolean(bool value)
+{
+	return value ? "true" : "false";
+}
+
+static void
+put_text(struct buffer *out, const char *key, const char *text)
+{
+	json_put_key(out, key);
+	json_put_string(out, text);
+}
+
+static void
+put_text_or_null(struct buffer *out, const char *key, const char *text)
+{
+	if (text != NULL && *text != '\0')
+		put_text(out, key, text);
+	else
+		buffer_printf(out, ",\"%s\":null", key);
+}
+
+static void
+put_directory(struct buffer *out, const struct status *status)
+{
+	bool available = *status->problem == '\0';
+	buffer_printf(out, ",\"directory\":{\"available\":%s", boolean(available));
+	put_text(out, "path", status->directory);
+	put_text_or_null(out, "resolved", status->resolved);
+	put_text_or_null(out, "problem", status->problem);
+	if (available)
+		buffer_printf(out, ",\"device\":%llu,\"inode\":%llu,\"filesystem\":\"0x%lx\"",
+			(unsigned long long)status->device, (unsigned long long)status->inode,
+			status->filesystem);
+	buffer_putc(out, '}');
+}
+
+static void
+put_watch(struct buffer *out, const struct status *status)
+{
+	const struct watcher_state *watcher = status->watcher;
+	buffer_printf(out,
+		",\"watch\":{\"mode\":\"%s\",\"blind\":%s,\"watches\":%u,\"poll_seconds\":%.3f,"
+		"\"overflows\":%lu,\"reasons\":[",
+		watcher->inotify ? "inotify" : "poll", boolean(watcher->blind), watcher->watches,
+		(double)figures_get(status->figures, FIGURE_POLL_MS) / 1000, watcher->overflows);
+	if (watcher->blind)
+		json_put_string(out, watcher->reason);
+	buffer_puts(out, "]}");
+}
+
+static void
+put_holds(struct buffer *out, const struct status *status)
+{
+	bool first = true;
+	buffer_puts(out, ",\"holds\":[");
+	for (int i = 0; i < N_HOLDS; i++) {
+		long long since = atomic_load(&status->figures->held_since_ms[i]);
+		if (since == 0)
+			continue;
+		buffer_printf(out, "%s{\"cause\":\"%s\",\"age_ms\":%lld}", first ? "" : ",",
+			hold_name((enum hold)i), (long long)clock_ms() - since);
+		first = false;
+	}
+	buffer_putc(out, ']');
+}
+
+static void
+put_problems(struct buffer *out, const struct snapshot *snapshot)
+{
+	buffer_puts(out, ",\"problems\":[");
+	for (size_t i = 0; snapshot != NULL && i < snapshot->n_problems; i++) {
+		struct buffer text = {0};
+		problem_put(&snapshot->problems[i], &text);
+		buffer_puts(out, i > 0 ? "," : "");
+		json_put_string(out, text.failed ? "" : text.data);
+		buffer_finish(&text);
+	}
+	buffer_putc(out, ']');
+}
+
+static void
+put_counts(struct buffer *out, const struct loader_counts *counts)
+{
+	size_t total = 0;
+	for (int i = 0; i < N_FILE_STATES; i++)
+		total += counts->files[i];
+	buffer_printf(out, ",\"files\":{\"total\":%zu,\"mounts\":%zu", total, counts->mounted);
+	for (int i = 0; i < N_FILE_STATES; i++)
+		buffer_printf(out, ",\"%s\":%zu", state_names[i], counts->files[i]);
+	buffer_putc(out, '}');
+}
+
+/* The list of files being put. */
+struct listing {
+	struct buffer *out;
+	bool all, any;
+};
+
+static void
+on_file(void *context, const struct file_report *report)
+{
+	struct listing *listing = context;
+	struct buffer *out = listing->out;
+	char time[32] = "";
+	time_t seconds = (time_t)(report->modified_ns / 1000000000);
+	struct tm parts;
+	if (report->state == FILE_OK && !listing->all)
+		return;
+	buffer_puts(out, listing->any ? ",{\"path\":" : "{\"path\":");
+	json_put_string(out, report->path);
+	buffer_printf(out, ",\"state\":\"%s\",\"sha256\":\"", state_names[report->state]);
+	for (size_t i = 0; i < DIGEST_BYTES; i++)
+		buffer_printf(out, "%02x", report->content[i]);
+	if (gmtime_r(&seconds, &parts) != NULL)
+		strftime(time, sizeof(time), "%Y-%m-%dT%H:%M:%SZ", &parts);
+	buffer_printf(out, "\",\"modified\":\"%s\"}", time);
+	listing->any = true;
+}
+
+static void
+put_publications(struct buffer *out, const struct status *status)
+{
+	buffer_puts(out, ",\"reloads\":[");
+	for (size_t i = 0; i < status->n_publications; i++) {
+		const struct publication *publication = &status->publications[i];
+		buffer_printf(out,
+			"%s{\"generation\":%llu,\"cause\":\"%s\",\"added\":%zu,\"changed\":%zu,"
+			"\"removed\":%zu,\"scan_ms\":%lld,\"latency_ms\":%lld}",
+			i > 0 ? "," : "", (unsigned long long)publication->generation,
+			cause_name(publication->cause), publication->added, publication->changed,
+			publication->removed, (long long)publication->look_ms,
+			(long long)publication->latency_ms);
+	}
+	buffer_putc(out, ']');
+}
+
+void
+status_put(const struct status *status, bool all_files, struct buffer *out)
+{
+	const struct snapshot *snapshot = status->snapshot;
+	struct listing listing = {.out = out, .all = all_files};
+	buffer_printf(out, "{\"generation\":%llu,\"settled\":%s",
+		snapshot != NULL ? (unsigned long long)snapshot->generation : 0,
+		boolean(status->settled));
+	put_text_or_null(out, "revision", snapshot != NULL ? snapshot->revision : NULL);
+	put_text_or_null(out, "source_revision", status->commit);
+	buffer_printf(out, ",\"prompts\":%zu", snapshot != NULL ? snapshot->n_groups : 0);
+	put_directory(out, status);
+	put_watch(out, status);
+	put_holds(out, status);
+	put_counts(out, loader_counts(status->loader));
+	put_problems(out, snapshot);
+	buffer_puts(out, ",\"file_list\":[");
+	loader_report(status->loader, on_file, &listing);
+	buffer_putc(out, ']');
+	put_publications(out, status);
+	buffer_putc(out, '}');
+}

@@ -1,0 +1,142 @@
+/* survey.c -- one look at the prompt directory: what changed, and whether it was seen as it stood at one
+ * time. */
+#include "server/survey.h"
+
+#include <sys/vfs.h>
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "core/arena.h"
+#include "server/clock.h"
+#include "server/figures.h"
+#include "server/log.h"
+#include "server/tree.h"
+#include "server/watcher.h"
+
+enum {
+	LOCK_MAX_MS = 30 * 1000, /* git's lock is waited for no longer than this, … */
+	LOCK_STALE_MS = 10 * 1000, /* … or this without an event: a git that was killed leaves it */
+};
+
+int
+survey_init(struct survey *survey)
+{
+	survey->arena = arena_new();
+	git_init(&survey->git);
+	return survey->arena != NULL ? 0 : -1;
+}
+
+void
+survey_finish(struct survey *survey)
+{
+	arena_free(survey->arena);
+	git_finish(&survey->git);
+}
+
+bool
+survey_has_no_root(const struct survey *survey)
+{
+	return *survey->problem.message != '\0';
+}
+
+bool
+survey_waits_for_git(struct survey *survey, int64_t now_ms, int64_t last_event_ms)
+{
+	if (!git_is_locked(&survey->git)) {
+		survey->locked_ms = 0;
+		return false;
+	}
+	if (survey->locked_ms == 0)
+		survey->locked_ms = now_ms;
+	int64_t locked_for = now_ms - survey->locked_ms;
+	bool is_stale = locked_for >= LOCK_STALE_MS && now_ms - last_event_ms >= LOCK_STALE_MS;
+	return !is_stale && locked_for < LOCK_MAX_MS;
+}
+
+static struct tree *
+open_tree(struct survey *survey, const struct tree_terms *terms, struct error *error)
+{
+	return tree_open(survey->path, terms, survey->arena, error);
+}
+
+/* Note which directory the path leads to now. Returns whether it is another one. */
+static bool
+note_root(struct survey *survey, const struct tree *tree)
+{
+	char link[sizeof("/proc/self/fd/") + 12];
+	struct statfs stat;
+	uint64_t device, inode;
+	int directory = tree_ancestor(tree, 0);
+	tree_identity(tree, &device, &inode);
+	bool is_other = device != survey->device || inode != survey->inode;
+	if (is_other && survey->inode != 0) {
+		figures_add(survey->figures, FIGURE_ROOT_SWAPS, 1);
+		log_write(LOG_LEVEL_INFO, "the path of the prompt directory leads elsewhere now",
+			LOG_TEXT("directory", survey->path), LOG_END);
+	}
+	survey->device = device;
+	survey->inode = inode;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", directory);
+	ssize_t length = readlink(link, survey->resolved, sizeof(survey->resolved) - 1);
+	survey->resolved[length > 0 ? length : 0] = '\0';
+	survey->filesystem = fstatfs(directory, &stat) == 0 ? (unsigned long)stat.f_type : 0;
+	return is_other;
+}
+
+/* Whether a second look finds all as the first did, in the same directory. */
+static bool
+agrees(struct survey *survey, const struct tree_terms *terms)
+{
+	struct error error;
+	uint64_t device, inode;
+	int64_t start_us = clock_us();
+	struct tree *tree = open_tree(survey, terms, &error);
+	if (tree == NULL)
+		return false;
+	tree_identity(tree, &device, &inode);
+	bool same = device == survey->device && inode == survey->inode &&
+		    loader_verify(survey->loader, tree, survey->watcher);
+	tree_close(tree);
+	histogram_add(&survey->figures->verify, (uint64_t)(clock_us() - start_us));
+	return same;
+}
+
+static enum outcome
+look_into(struct survey *survey, struct tree *tree, const struct tree_terms *terms, bool force,
+	struct look *look)
+{
+	struct marks *marks = watcher_marks(survey->watcher);
+	if (note_root(survey, tree) && !marks_has_all(marks)) {
+		marks_all(marks); /* what is known of parts is of no use elsewhere */
+		return OUTCOME_MOVING;
+	}
+	if (marks_has_all(marks))
+		git_find(&survey->git, tree, terms);
+	git_read_commit(&survey->git, tree);
+	if (loader_look(survey->loader, tree, survey->watcher, force, look) != 0)
+		return OUTCOME_FAILED;
+	bool is_quiet = !look->changed && look->next_ms == 0;
+	return is_quiet || agrees(survey, terms) ? OUTCOME_SETTLED : OUTCOME_MOVING;
+}
+
+enum outcome
+survey_look(struct survey *survey, bool force, struct look *look)
+{
+	struct tree_terms terms = {.links_lead_anywhere = survey->links_lead_anywhere,
+		.on_lookup = watcher_add,
+		.context = survey->watcher};
+	enum outcome outcome = OUTCOME_SETTLED;
+	*look = (struct look){0};
+	arena_reset(survey->arena);
+	watcher_begin(survey->watcher);
+	*survey->problem.message = '\0';
+	struct tree *tree = open_tree(survey, &terms, &survey->problem);
+	if (tree != NULL)
+		outcome = look_into(survey, tree, &terms, force, look);
+	else
+		*survey->resolved = '\0';
+	tree_close(tree);
+	watcher_end(survey->watcher);
+	return outcome;
+}

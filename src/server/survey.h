@@ -1,0 +1,52 @@
+/* survey.h -- one look at the prompt directory: what changed, and whether it was seen as it stood at one
+ * time. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/error.h"
+#include "server/git.h"
+#include "server/loader.h"
+
+struct arena;
+struct figures;
+struct watcher;
+
+/* Reload thread only. */
+struct survey {
+	const char *path; /* of the directory; borrowed, like these: */
+	struct loader *loader;
+	struct watcher *watcher;
+	struct figures *figures;
+	bool links_lead_anywhere;
+
+	struct arena *arena; /* of one look */
+	struct git git;
+	/* The directory as the last look found it. */
+	struct error problem; /* why it could not be looked at; an empty message where it was */
+	char resolved[4096]; /* "" where it is missing */
+	uint64_t device, inode;
+	unsigned long filesystem; /* statfs(2)'s type */
+	/* The wait for git, on clock_ms(). */
+	int64_t locked_ms; /* since when its lock is seen; 0: it is not */
+};
+
+/* Fill in the borrowed part before. Returns -1 when memory is out. */
+int survey_init(struct survey *);
+void survey_finish(struct survey *);
+
+enum outcome {
+	OUTCOME_SETTLED, /* all was seen as it stood at one time, or the directory is missing */
+	OUTCOME_MOVING, /* something changed meanwhile */
+	OUTCOME_FAILED, /* memory was out */
+};
+
+/* Look at what the watcher has marked, in the directory that the path names now. */
+enum outcome survey_look(struct survey *, bool force, struct look *);
+
+/* Whether git holds its lock, and is not known to be dead. */
+bool survey_waits_for_git(struct survey *, int64_t now_ms, int64_t last_event_ms);
+
+/* Whether the directory cannot be looked at. */
+bool survey_has_no_root(const struct survey *);
