@@ -9,6 +9,7 @@
 #include "core/prompt.h"
 #include "core/store.h"
 #include "server/api.h"
+#include "server/cycle.h"
 #include "server/figures.h"
 #include "server/listen.h"
 #include "server/log.h"
@@ -81,7 +82,7 @@ start_workers(struct server *server, struct error *error)
 static struct reloader *
 make_reloader(struct server *server, const struct options *options)
 {
-	return reloader_new(&(struct reloader_terms){
+	return reloader_new(&(struct cycle_terms){
 		.directory = options->directory,
 		.rules = &server->rules,
 		.store = server->store,

@@ -1,0 +1,459 @@
+/* cycle.c -- looks at the prompt directory until what it holds is settled, publishes that, and begins
+ * anew. */
+#include "server/cycle.h"
+
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/error.h"
+#include "core/snapshot.h"
+#include "server/clock.h"
+#include "server/creation.h"
+#include "server/loader.h"
+#include "server/publisher.h"
+#include "server/survey.h"
+#include "server/watcher.h"
+
+enum {
+	BLIND_POLL_MS = 2000, /* look so often where events cannot be had */
+	POLL_SHARE = 200, /* the part of the time that looks by the clock may take */
+	LOCK_CHECK_MS = 20, /* look for git's lock so often while it is held */
+	REAP_MS = 100, /* try again to free snapshots that were in use */
+};
+
+struct cycle {
+	struct cycle_terms terms;
+	struct figures *figures;
+	struct loader *loader;
+	struct watcher *watcher;
+	struct survey survey;
+	struct publisher publisher;
+
+	/* What is not settled; times on clock_ms(), 0: none. */
+	enum cause cause; /* of the look to come */
+	int64_t first_ms; /* when the first thing happened that is not published */
+	int64_t bound_ms; /* when what is complete is published in any case */
+	int64_t last_event_ms; /* since the last look */
+	int64_t next_ms; /* when to look again at what was left out */
+	int64_t looked_ms; /* when all was looked at last, … */
+	int64_t look_ms; /* … and what the last look took */
+	int64_t poll_ms; /* how long until all is looked at again, at least */
+	bool waits_for_git;
+	bool writing; /* all is quiet but for files that are not closed */
+	bool unsettled; /* content was left out */
+	bool urgent; /* do not wait for quiet */
+};
+
+struct cycle *
+cycle_new(const struct cycle_terms *terms)
+{
+	struct cycle *cycle = calloc(1, sizeof(*cycle));
+	if (cycle == NULL)
+		return NULL;
+	cycle->terms = *terms;
+	cycle->figures = terms->figures;
+	cycle->loader = loader_new(
+		&(struct loader_terms){terms->rules, terms->settle_ms, terms->delete_grace_ms});
+	cycle->watcher = watcher_new(terms->without_inotify);
+	cycle->survey = (struct survey){.path = terms->directory,
+		.loader = cycle->loader,
+		.watcher = cycle->watcher,
+		.figures = terms->figures,
+		.links_lead_anywhere = terms->links_lead_anywhere};
+	bool surveys = survey_init(&cycle->survey) == 0;
+	publisher_init(&cycle->publisher, &(struct publisher_terms){
+						  .directory = terms->directory,
+						  .store = terms->store,
+						  .loader = cycle->loader,
+						  .figures = terms->figures,
+						  .hold_bad_files = terms->hold_bad_files,
+						  .min_prompts = terms->min_prompts,
+						  .strict_start = terms->strict_start,
+						  .empty_grace_ms = terms->empty_grace_ms,
+					  });
+	if (cycle->loader != NULL && cycle->watcher != NULL && surveys)
+		return cycle;
+	cycle_free(cycle);
+	return NULL;
+}
+
+void
+cycle_free(struct cycle *cycle)
+{
+	if (cycle == NULL)
+		return;
+	publisher_finish(&cycle->publisher);
+	survey_finish(&cycle->survey);
+	loader_free(cycle->loader);
+	watcher_free(cycle->watcher);
+	free(cycle);
+}
+
+int
+cycle_descriptor(const struct cycle *cycle)
+{
+	return watcher_descriptor(cycle->watcher);
+}
+
+static int64_t
+earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Note since when something is held, or that it no longer is. */
+static void
+set_hold(struct cycle *cycle, enum hold hold, bool held)
+{
+	struct figures *figures = cycle->figures;
+	int64_t since = atomic_load_explicit(&figures->held_since_ms[hold], memory_order_relaxed);
+	int64_t now = clock_ms();
+	if (held == (since > 0))
+		return;
+	if (held)
+		atomic_fetch_add_explicit(&figures->holds[hold], 1, memory_order_relaxed);
+	else
+		atomic_fetch_add_explicit(
+			&figures->held_ms[hold], now - since, memory_order_relaxed);
+	atomic_store_explicit(&figures->held_since_ms[hold], held ? now : 0, memory_order_relaxed);
+}
+
+static void
+note_holds(struct cycle *cycle)
+{
+	const struct loader_counts *counts = loader_counts(cycle->loader);
+	bool pending = cycle->first_ms > 0;
+	bool locked = cycle->waits_for_git;
+	bool writing = cycle->writing;
+	set_hold(cycle, HOLD_VCS, locked);
+	set_hold(cycle, HOLD_WRITER, writing);
+	set_hold(cycle, HOLD_SETTLE, cycle->unsettled && !writing);
+	set_hold(cycle, HOLD_DELETE, counts->files[FILE_LEAVING] > 0);
+	set_hold(cycle, HOLD_QUIET, pending && !locked && !writing && !cycle->unsettled);
+	for (enum hold hold = HOLD_EMPTY; hold <= HOLD_ROOT; hold++)
+		set_hold(cycle, hold, cycle->publisher.shown == hold);
+}
+
+/* How long until all is looked at again, events or none. */
+static int64_t
+poll_interval_ms(const struct cycle *cycle)
+{
+	bool blind = watcher_state(cycle->watcher)->blind || cycle->publisher.failed ||
+		     survey_has_no_root(&cycle->survey);
+	int64_t base = blind ? earlier(BLIND_POLL_MS, cycle->terms.poll_ms) : cycle->terms.poll_ms;
+	return base > cycle->poll_ms ? base : cycle->poll_ms;
+}
+
+static void
+note_figures(struct cycle *cycle)
+{
+	static const enum figure states[] = {
+		[FILE_OK] = FIGURE_FILES_OK,
+		[FILE_STALE] = FIGURE_FILES_STALE,
+		[FILE_INVALID] = FIGURE_FILES_INVALID,
+		[FILE_UNSETTLED] = FIGURE_FILES_UNSETTLED,
+		[FILE_LEAVING] = FIGURE_FILES_LEAVING,
+	};
+	struct figures *figures = cycle->figures;
+	const struct loader_counts *counts = loader_counts(cycle->loader);
+	const struct watcher_state *watcher = watcher_state(cycle->watcher);
+	for (int i = 0; i < N_FILE_STATES; i++)
+		figures_set(figures, states[i], (long long)counts->files[i]);
+	figures_set(figures, FIGURE_FILES_MOUNTED, (long long)counts->mounted);
+	figures_set(figures, FIGURE_EVENTS, (long long)watcher->events);
+	figures_set(figures, FIGURE_OVERFLOWS, (long long)watcher->overflows);
+	figures_set(figures, FIGURE_WATCHES, watcher->watches);
+	figures_set(figures, FIGURE_WATCH_ERRORS, (long long)watcher->errors);
+	figures_set(figures, FIGURE_INOTIFY, watcher->inotify);
+	figures_set(figures, FIGURE_RESTARTS, (long long)watcher->restarts);
+	figures_set(figures, FIGURE_BLIND, watcher->blind);
+	figures_set(figures, FIGURE_POLL_MS, poll_interval_ms(cycle));
+	figures_set(figures, FIGURE_ROOT_AVAILABLE, !survey_has_no_root(&cycle->survey));
+}
+
+/* Something happened that leads to a publication. */
+static void
+begin_pending(struct cycle *cycle, enum cause cause)
+{
+	if (cycle->first_ms > 0)
+		return;
+	cycle->first_ms = clock_ms();
+	cycle->bound_ms = cycle->first_ms + cycle->terms.max_latency_ms;
+	cycle->cause = cause;
+}
+
+static bool
+note_events(struct cycle *cycle)
+{
+	int64_t now = clock_ms();
+	unsigned long overflows = watcher_state(cycle->watcher)->overflows;
+	if (!watcher_read(cycle->watcher, now))
+		return false;
+	cycle->last_event_ms = now;
+	begin_pending(cycle, watcher_state(cycle->watcher)->overflows > overflows ? CAUSE_OVERFLOW
+										  : CAUSE_EVENT);
+	return true;
+}
+
+/* Offer what was found to be published. */
+static bool
+offer(struct cycle *cycle)
+{
+	const struct survey *survey = &cycle->survey;
+	struct offer found = {
+		.cause = cycle->cause,
+		.now_ms = clock_ms(),
+		.first_ms = cycle->first_ms,
+		.look_ms = cycle->look_ms,
+		.commit = survey->git.commit,
+		.root_problem = survey_has_no_root(survey) ? &survey->problem : NULL,
+		.device = survey->device,
+	};
+	return publisher_offer(&cycle->publisher, &found);
+}
+
+bool
+cycle_is_clean(const struct cycle *cycle)
+{
+	const struct publisher *publisher = &cycle->publisher;
+	return publisher->published != NULL && publisher->published->n_problems == 0 &&
+	       publisher->shown == N_HOLDS && !publisher->failed;
+}
+
+static void
+note_result(struct cycle *cycle, bool published)
+{
+	struct figures *figures = cycle->figures;
+	enum result result = !published ? RESULT_NOOP : RESULT_OK;
+	bool held = cycle->publisher.shown != N_HOLDS || cycle->publisher.failed;
+	if (!cycle_is_clean(cycle) && (published || held))
+		result = held ? RESULT_FAILED : RESULT_PARTIAL;
+	atomic_fetch_add_explicit(&figures->results[result], 1, memory_order_relaxed);
+	figures_set(figures, FIGURE_LAST_SUCCESSFUL, cycle_is_clean(cycle));
+	figures_set(figures, FIGURE_LAST_ATTEMPT_SECONDS, time(NULL));
+	if (cycle_is_clean(cycle))
+		figures_set(figures, FIGURE_LAST_SUCCESS_SECONDS, time(NULL));
+}
+
+static bool
+is_settled(const struct cycle *cycle)
+{
+	return cycle->first_ms == 0 && cycle->next_ms == 0 && cycle->last_event_ms == 0 &&
+	       cycle->publisher.empty_since_ms == 0 && !cycle->publisher.failed;
+}
+
+void
+cycle_put_status(const struct cycle *cycle, bool all_files, struct buffer *out)
+{
+	const struct publisher *publisher = &cycle->publisher;
+	struct status status = {
+		.snapshot = publisher->published,
+		.loader = cycle->loader,
+		.watcher = watcher_state(cycle->watcher),
+		.figures = cycle->figures,
+		.settled = is_settled(cycle),
+		.directory = cycle->terms.directory,
+		.resolved = cycle->survey.resolved,
+		.commit = cycle->survey.git.commit,
+		.problem = cycle->survey.problem.message,
+		.device = cycle->survey.device,
+		.inode = cycle->survey.inode,
+		.filesystem = cycle->survey.filesystem,
+		.n_publications = publisher->n_publications,
+	};
+	memcpy(status.publications, publisher->publications, sizeof(status.publications));
+	status_put(&status, all_files, out);
+}
+
+/* Look at what is marked, and take the time. Returns whether it may be published: it is settled, or has to
+ * be as it is. */
+static bool
+look(struct cycle *cycle, bool force, struct look *found)
+{
+	struct figures *figures = cycle->figures;
+	int64_t start_us = clock_us();
+	bool everything = marks_has_all(watcher_marks(cycle->watcher));
+	atomic_fetch_add_explicit(&figures->causes[cycle->cause], 1, memory_order_relaxed);
+	figures_set(figures, FIGURE_LOOK_BEGAN_MS, clock_ms());
+	cycle->last_event_ms = 0;
+	enum outcome outcome = survey_look(&cycle->survey, force, found);
+	figures_set(figures, FIGURE_LOOK_BEGAN_MS, 0);
+	cycle->look_ms = (clock_us() - start_us) / 1000;
+	histogram_add(&figures->look, (uint64_t)(clock_us() - start_us));
+	if (everything) {
+		cycle->looked_ms = clock_ms();
+		cycle->poll_ms = (clock_us() - start_us) * POLL_SHARE / 1000;
+	}
+	figures_add(figures, FIGURE_POLL_FOUND, found->changed && cycle->cause == CAUSE_POLL);
+	cycle->next_ms = found->next_ms;
+	cycle->unsettled = found->unsettled;
+	bool news = note_events(cycle);
+	bool moving = outcome != OUTCOME_SETTLED || news;
+	cycle->waits_for_git =
+		survey_waits_for_git(&cycle->survey, clock_ms(), cycle->last_event_ms);
+	if (moving || found->unsettled || cycle->waits_for_git)
+		begin_pending(cycle, cycle->cause);
+	if (outcome != OUTCOME_SETTLED && !news)
+		cycle->last_event_ms = clock_ms(); /* once more, soon */
+	if (cycle->waits_for_git)
+		return false;
+	if (!force)
+		return !moving && !found->unsettled;
+	figures_add(figures, FIGURE_FORCED, moving || found->unsettled);
+	return outcome != OUTCOME_FAILED;
+}
+
+/* Look again. A set is published when it is settled, or when that takes too long: then with the last good
+ * version of what is not known to be complete. Returns whether it was. */
+static bool
+look_again(struct cycle *cycle)
+{
+	struct look found;
+	int64_t start_us = clock_us();
+	bool force = cycle->first_ms > 0 && clock_ms() + cycle->terms.quiet_ms >= cycle->bound_ms;
+	cycle->urgent = false;
+	if (!look(cycle, force, &found)) {
+		figures_add(cycle->figures, FIGURE_LOOK_RETRIES, 1);
+		return false;
+	}
+	bool published = offer(cycle);
+	note_result(cycle, published);
+	histogram_add(&cycle->figures->reload, (uint64_t)(clock_us() - start_us));
+	marks_forget_looked(watcher_marks(cycle->watcher));
+	cycle->first_ms = 0;
+	cycle->cause = CAUSE_SETTLE;
+	if (found.unsettled || cycle->last_event_ms > 0)
+		begin_pending(cycle, CAUSE_SETTLE);
+	return true;
+}
+
+/* When what is not settled is to be looked at again. */
+static int64_t
+pending_due_ms(const struct cycle *cycle)
+{
+	int64_t bound = cycle->bound_ms - cycle->terms.quiet_ms;
+	if (cycle->last_event_ms > 0 && !cycle->writing)
+		return earlier(bound, cycle->last_event_ms + cycle->terms.quiet_ms);
+	if (cycle->last_event_ms == 0 && cycle->next_ms > 0)
+		return earlier(bound, cycle->next_ms);
+	return bound;
+}
+
+int64_t
+cycle_due_ms(const struct cycle *cycle)
+{
+	int64_t now = clock_ms();
+	int64_t offer_ms = publisher_next_ms(&cycle->publisher);
+	int64_t due = cycle->looked_ms + poll_interval_ms(cycle);
+	if (cycle->urgent)
+		return now;
+	if (cycle->waits_for_git)
+		return now + LOCK_CHECK_MS;
+	if (cycle->first_ms > 0)
+		return pending_due_ms(cycle);
+	if (cycle->next_ms > 0)
+		due = earlier(due, cycle->next_ms);
+	if (offer_ms > 0)
+		due = earlier(due, offer_ms);
+	if (cycle->publisher.in_use)
+		due = earlier(due, now + REAP_MS);
+	return due;
+}
+
+/* Whether git is still at it; once it is done, the time until the bound begins anew. */
+static bool
+still_waits_for_git(struct cycle *cycle, int64_t now)
+{
+	bool waited = cycle->waits_for_git;
+	cycle->waits_for_git = survey_waits_for_git(&cycle->survey, now, cycle->last_event_ms);
+	if (waited && !cycle->waits_for_git) {
+		cycle->last_event_ms = now;
+		cycle->bound_ms = now + cycle->terms.max_latency_ms;
+	}
+	return cycle->waits_for_git;
+}
+
+bool
+cycle_step(struct cycle *cycle)
+{
+	bool is_over = false;
+	note_events(cycle);
+	int64_t now = clock_ms();
+	bool quiet =
+		cycle->last_event_ms > 0 && now >= cycle->last_event_ms + cycle->terms.quiet_ms;
+	cycle->writing = quiet && watcher_sees_writing(cycle->watcher, now);
+	if (cycle->waits_for_git)
+		still_waits_for_git(cycle, now);
+	if ((cycle->urgent || now >= cycle_due_ms(cycle)) && !still_waits_for_git(cycle, now)) {
+		if (now >= cycle->looked_ms + poll_interval_ms(cycle)) {
+			marks_all(watcher_marks(cycle->watcher));
+			if (cycle->first_ms == 0)
+				cycle->cause = CAUSE_POLL;
+		}
+		is_over = look_again(cycle);
+	}
+	publisher_reap(&cycle->publisher);
+	note_holds(cycle);
+	note_figures(cycle);
+	return is_over;
+}
+
+void
+cycle_demand(struct cycle *cycle, enum cause cause)
+{
+	marks_all(watcher_marks(cycle->watcher));
+	begin_pending(cycle, cause);
+	cycle->urgent = true;
+}
+
+bool
+cycle_create(struct cycle *cycle, struct creation *creation)
+{
+	if (!creation_write(
+		    creation, cycle->terms.directory, cycle->loader, cycle->publisher.published))
+		return false;
+	struct mark *mark = marks_make(watcher_marks(cycle->watcher), creation->path);
+	if (mark != NULL)
+		mark->own = (struct sighting){EVIDENCE_COMPLETE, clock_ms()};
+	begin_pending(cycle, CAUSE_API);
+	cycle->urgent = true;
+	return true;
+}
+
+/* Refuse to start where anything is wrong. */
+static int
+check_start(const struct cycle *cycle, struct error *error)
+{
+	const struct snapshot *snapshot = cycle->publisher.published;
+	if (survey_has_no_root(&cycle->survey)) {
+		*error = cycle->survey.problem;
+		return -1;
+	}
+	if (snapshot == NULL || snapshot->n_problems > 0) {
+		error_set(error, "--strict-start: %s",
+			snapshot == NULL ? "the prompts are not settled"
+					 : "the files have problems: see above, or promptd's log");
+		return -1;
+	}
+	return 0;
+}
+
+int
+cycle_load(struct cycle *cycle, struct error *error)
+{
+	int64_t end_ms = clock_ms() + cycle->terms.max_latency_ms;
+	cycle_demand(cycle, CAUSE_START);
+	while (cycle->publisher.published == NULL && clock_ms() <= end_ms) {
+		cycle_step(cycle);
+		if (cycle->publisher.shown != N_HOLDS)
+			break; /* it may last */
+		struct pollfd ready = {cycle_descriptor(cycle), POLLIN, 0};
+		int64_t wait = earlier(cycle_due_ms(cycle), end_ms) - clock_ms();
+		if (cycle->publisher.published == NULL && wait > 0)
+			poll(&ready, 1, (int)wait);
+	}
+	return cycle->terms.strict_start ? check_start(cycle, error) : 0;
+}
