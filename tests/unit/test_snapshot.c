@@ -2,10 +2,14 @@
 #include "support.h"
 
 #include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/buffer.h"
+#include "core/conflict.h"
 #include "core/digest.h"
+#include "core/meter.h"
 #include "core/problem.h"
 #include "core/snapshot.h"
 #include "core/unit.h"
@@ -287,6 +291,148 @@ ids_are_found(void **state)
 	snapshot_free(NULL);
 }
 
+enum { RANDOM_FILES = 12, RANDOM_ROUNDS = 400 };
+
+/* The next of a fixed sequence of numbers that look random: xorshift. */
+static unsigned
+next_random(unsigned *seed, unsigned below)
+{
+	*seed ^= *seed << 13;
+	*seed ^= *seed >> 17;
+	*seed ^= *seed << 5;
+	return *seed % below;
+}
+
+/* Give a file another source: none, or a text that shares ids, versions, labels and slugs with others, and
+ * perhaps a bad one on top. */
+static void
+change_source(struct source *source, unsigned index, unsigned *seed)
+{
+	char path[32], text[256];
+	unit_unref(source->served);
+	unit_unref(source->faulty);
+	*source = (struct source){0};
+	if (next_random(seed, 4) == 0)
+		return;
+	snprintf(path, sizeof(path), "f%u.yaml", index);
+	snprintf(text, sizeof(text),
+		"- {prompt_id: p%u, version: %u, labels: [l%u], slug: s%u, prompt_template: t%u}\n"
+		"- {prompt_id: q%u, prompt_template: t%u}\n",
+		next_random(seed, 3), next_random(seed, 3), next_random(seed, 2),
+		next_random(seed, 2), next_random(seed, 1000), next_random(seed, 8),
+		next_random(seed, 1000));
+	source->served = make_unit(path, text);
+	if (next_random(seed, 4) == 0)
+		source->faulty = make_unit(path, "prompt_template: x\nmodle: y\n");
+	source->leaving = source->faulty == NULL && next_random(seed, 4) == 0;
+}
+
+static void
+expect_same(const struct snapshot *got, const struct snapshot *wanted)
+{
+	char *text = describe_snapshot(wanted);
+	expect_text("from a base", describe_snapshot(got), text);
+	free(text);
+	assert_string_equal(got->revision, wanted->revision);
+	assert_int_equal(got->n_slugs, wanted->n_slugs);
+	assert_int_equal(got->n_conflicts, wanted->n_conflicts);
+	for (size_t i = 0; i < got->n_slugs; i++)
+		assert_string_equal(got->by_slug[i].prompt->slug, wanted->by_slug[i].prompt->slug);
+}
+
+/* Change some files at a time: the snapshot made from the one before is that made from nothing. */
+static void
+a_snapshot_from_a_base_is_like_one_from_nothing(void **state)
+{
+	struct source files[RANDOM_FILES] = {{0}};
+	struct digest *digest = digest_new();
+	struct snapshot *base = NULL;
+	unsigned seed = 2463534242;
+	(void)state;
+	for (int round = 0; round < RANDOM_ROUNDS; round++) {
+		struct change changes[RANDOM_FILES];
+		struct source before[RANDOM_FILES];
+		size_t count = 0;
+		for (unsigned i = 0; i < RANDOM_FILES; i++) {
+			if (next_random(&seed, 3) != 0)
+				continue;
+			before[count] = files[i];
+			if (files[i].served != NULL)
+				unit_ref(files[i].served);
+			if (files[i].faulty != NULL)
+				unit_ref(files[i].faulty);
+			change_source(&files[i], i, &seed);
+			changes[count] = (struct change){before[count], files[i]};
+			count++;
+		}
+		struct snapshot *next = snapshot_new(base, changes, count, NULL, digest);
+		struct snapshot *fresh = snapshot_of(files, RANDOM_FILES, digest);
+		assert_non_null(next);
+		expect_same(next, fresh);
+		snapshot_free(fresh);
+		snapshot_free(base);
+		base = next;
+		for (size_t i = 0; i < count; i++) {
+			unit_unref(before[i].served);
+			unit_unref(before[i].faulty);
+		}
+	}
+	snapshot_free(base);
+	for (unsigned i = 0; i < RANDOM_FILES; i++) {
+		unit_unref(files[i].served);
+		unit_unref(files[i].faulty);
+	}
+	digest_free(digest);
+}
+
+static void
+circumstances_are_told_with_the_same_prompts(void **state)
+{
+	static const struct problem problem = {.path = ".", .message = "gone"};
+	struct digest *digest = digest_new();
+	struct snapshot *base = make_snapshot(&(struct file){"a.yaml", "prompt_template: x"}, 1);
+	struct snapshot *told = snapshot_new(
+		base, NULL, 0, &(struct circumstances){"0123abcd", &problem, 1}, digest);
+	struct snapshot *again = snapshot_new(told, NULL, 0, NULL, digest);
+	(void)state;
+	expect_text("told", describe_snapshot(told), "a - a.yaml\n.: gone\n");
+	assert_string_equal(told->source_revision, "0123abcd");
+	assert_string_equal(told->revision, base->revision);
+	expect_text("no longer told", describe_snapshot(again), "a - a.yaml\n");
+	assert_null(again->source_revision);
+	snapshot_free(base);
+	snapshot_free(told);
+	snapshot_free(again);
+	digest_free(digest);
+}
+
+/* A prompt's meter counts on over its edits, and begins anew for another version. */
+static void
+meters_outlive_edits(void **state)
+{
+	struct digest *digest = digest_new();
+	struct source old = {.served = make_unit("a.yaml", "prompt_template: x")};
+	struct source edited = {
+		.served = make_unit("b.yaml", "{prompt_id: a, prompt_template: y}")};
+	struct source other = {.served = make_unit("c.yaml", "{prompt_id: a, version: 2, "
+							     "prompt_template: y}")};
+	struct change first = {.now = old};
+	struct change second[] = {{.before = old}, {.now = edited}, {.now = other}};
+	(void)state;
+	struct snapshot *base = snapshot_new(NULL, &first, 1, NULL, digest);
+	meter_count(base->entries[0].prompt->meter);
+	struct snapshot *next = snapshot_new(base, second, LENGTH(second), NULL, digest);
+	snapshot_free(base);
+	assert_int_equal(next->n_prompts, 2);
+	assert_int_equal(meter_read(next->entries[0].prompt->meter), 1);
+	assert_int_equal(meter_read(next->entries[1].prompt->meter), 0);
+	snapshot_free(next);
+	unit_unref(old.served);
+	unit_unref(edited.served);
+	unit_unref(other.served);
+	digest_free(digest);
+}
+
 static void
 problems_are_lines(void **state)
 {
@@ -309,6 +455,9 @@ main(void)
 		cmocka_unit_test(revisions_do_not_follow_the_state),
 		cmocka_unit_test(ids_and_versions_have_an_order),
 		cmocka_unit_test(ids_are_found),
+		cmocka_unit_test(a_snapshot_from_a_base_is_like_one_from_nothing),
+		cmocka_unit_test(circumstances_are_told_with_the_same_prompts),
+		cmocka_unit_test(meters_outlive_edits),
 		cmocka_unit_test(problems_are_lines),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
