@@ -26,6 +26,24 @@ file_free(struct file *file)
 	free(file);
 }
 
+bool
+file_is_gone(const struct file *file)
+{
+	return file->source.served == NULL && file->source.faulty == NULL && file->seen_ms == 0;
+}
+
+enum file_state
+file_state(const struct file *file)
+{
+	if (file->gone_ms > 0)
+		return FILE_LEAVING;
+	if (file->seen_ms > 0)
+		return FILE_UNSETTLED;
+	if (file->source.faulty == NULL)
+		return FILE_OK;
+	return file->source.served != NULL ? FILE_STALE : FILE_INVALID;
+}
+
 void
 files_finish(struct files *files)
 {
@@ -117,9 +135,7 @@ files_purge(struct files *files)
 	size_t kept = 0;
 	for (size_t i = 0; i < files->count; i++) {
 		struct file *file = files->items[i];
-		bool is_known = file->source.served != NULL || file->source.faulty != NULL ||
-				file->seen_ms > 0 || file->is_changed;
-		if (is_known)
+		if (!file_is_gone(file) || file->is_changed)
 			files->items[kept++] = file;
 		else
 			file_free(file);

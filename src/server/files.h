@@ -29,6 +29,12 @@ struct file {
 struct file *file_new(const char *path);
 void file_free(struct file *);
 
+/* Whether there is nothing of it: neither to serve nor to tell. */
+bool file_is_gone(const struct file *);
+
+enum file_state { FILE_OK, FILE_STALE, FILE_INVALID, FILE_UNSETTLED, FILE_LEAVING, N_FILE_STATES };
+enum file_state file_state(const struct file *);
+
 /* Starts zeroed. */
 struct files {
 	struct file **items;

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "server/files.h"
+
 struct arena;
 struct circumstances;
 struct prompt_rules;
@@ -58,8 +60,6 @@ struct snapshot *loader_snapshot(
 /* The same prompts as a base in other circumstances. */
 struct snapshot *loader_restate(
 	struct loader *, const struct snapshot *base, const struct circumstances *);
-
-enum file_state { FILE_OK, FILE_STALE, FILE_INVALID, FILE_UNSETTLED, FILE_LEAVING, N_FILE_STATES };
 
 struct loader_counts {
 	size_t files[N_FILE_STATES];

@@ -118,6 +118,18 @@ marks_has_all(const struct marks *marks)
 	return marks->all || marks_find(marks, "") != NULL;
 }
 
+int
+marks_each_place(const struct marks *marks, marks_on_place *on_place, void *context)
+{
+	if (marks_has_all(marks))
+		return on_place(context, "");
+	for (const struct mark *mark = marks->first; mark != NULL; mark = mark->next)
+		if (mark->looked && !marks_above(marks, mark->path).looked &&
+			on_place(context, mark->path) != 0)
+			return -1;
+	return 0;
+}
+
 void
 marks_begin_look(struct marks *marks)
 {

@@ -59,6 +59,11 @@ struct mark_above marks_above(const struct marks *, const char *path);
 /* Whether the marks cover everything. */
 bool marks_has_all(const struct marks *);
 
+/* Call for each path that the look covers and that is not below another, "" alone for everything. Returns -1 as
+ * soon as a call does. */
+typedef int marks_on_place(void *context, const char *path);
+int marks_each_place(const struct marks *, marks_on_place *, void *context);
+
 /* A look at all that is marked begins. */
 void marks_begin_look(struct marks *);
 

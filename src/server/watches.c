@@ -80,46 +80,68 @@ insert(struct watches *watches, int id)
 	return &watches->items[at];
 }
 
-static bool
-is_use(const struct use *use, const struct lookup *lookup)
+static int
+compare_texts(const char *a, const char *b)
 {
-	if ((use->name == NULL) != (lookup->name == NULL) || strcmp(use->path, lookup->path) != 0)
-		return false;
-	return use->name == NULL || strcmp(use->name, lookup->name) == 0;
+	return a == NULL || b == NULL ? (a != NULL) - (b != NULL) : strcmp(a, b);
+}
+
+/* Where a use stands or would stand, by path and name: very many links may end in one directory. */
+static size_t
+use_position(const struct watch *watch, const struct lookup *lookup, bool *found)
+{
+	size_t low = 0, high = watch->count;
+	*found = false;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		const struct use *use = &watch->uses[middle];
+		int order = strcmp(use->path, lookup->path);
+		if (order == 0)
+			order = compare_texts(use->name, lookup->name);
+		*found |= order == 0;
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
 }
 
 static int
-add_use(struct watch *watch, const struct lookup *lookup, unsigned look)
+insert_use(struct watch *watch, size_t at, const struct lookup *lookup)
 {
 	struct use *uses = realloc(watch->uses, (watch->count + 1) * sizeof(*uses));
 	if (uses == NULL)
 		return -1;
 	watch->uses = uses;
-	struct use use = {.kind = lookup->kind, .path = strdup(lookup->path), .look = look};
+	struct use use = {.path = strdup(lookup->path)};
 	if (lookup->name != NULL)
 		use.name = strdup(lookup->name);
 	if (use.path == NULL || (lookup->name != NULL && use.name == NULL)) {
 		finish_use(&use);
 		return -1;
 	}
-	uses[watch->count++] = use;
+	memmove(uses + at + 1, uses + at, (watch->count - at) * sizeof(*uses));
+	uses[at] = use;
+	watch->count++;
 	return 0;
 }
 
 int
 watches_add(struct watches *watches, int id, const struct lookup *lookup)
 {
+	bool found;
 	struct watch *watch = find(watches, id);
 	if (watch == NULL)
 		watch = insert(watches, id);
-	for (size_t i = 0; watch != NULL && i < watch->count; i++) {
-		if (!is_use(&watch->uses[i], lookup))
-			continue;
-		watch->uses[i].kind = lookup->kind;
-		watch->uses[i].look = watches->look;
-		return 0;
-	}
-	return watch != NULL ? add_use(watch, lookup, watches->look) : -1;
+	if (watch == NULL)
+		return -1;
+	size_t at = use_position(watch, lookup, &found);
+	if (!found && insert_use(watch, at, lookup) != 0)
+		return -1;
+	watch->uses[at].kind = lookup->kind;
+	watch->uses[at].look = watches->look;
+	return 0;
 }
 
 void

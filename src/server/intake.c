@@ -1,0 +1,268 @@
+/* intake.c -- what is made of a file that was found, or is gone. */
+#include "server/intake.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/error.h"
+#include "core/problem.h"
+#include "core/unit.h"
+#include "server/clock.h"
+#include "server/loader.h"
+#include "server/marks.h"
+#include "server/tree.h"
+#include "server/watcher.h"
+
+enum {
+	GRAIN_NS = 20 * 1000 * 1000, /* file times may be alike for so long after a change */
+	OLD_NS = 1000 * 1000 * 1000, /* without evidence, older content is complete */
+	WRITE_IDLE_MS = 2000, /* look again by then at what is being written */
+	FORCED_TRIES = 100, /* of a look, to read files between two writes, … */
+	FORCED_WAIT_MS = 1, /* … after a pause each */
+};
+
+int
+intake_init(struct intake *intake, const struct prompt_rules *rules)
+{
+	intake->maker = unit_maker_new(rules);
+	intake->digest = digest_new();
+	return intake->maker != NULL && intake->digest != NULL ? 0 : -1;
+}
+
+void
+intake_finish(struct intake *intake)
+{
+	free(intake->changed.items);
+	unit_maker_free(intake->maker);
+	digest_free(intake->digest);
+	buffer_finish(&intake->buffer);
+}
+
+void
+intake_begin(struct intake *intake, struct watcher *watcher, bool force, struct look *look)
+{
+	*look = (struct look){0};
+	intake->watcher = watcher;
+	intake->now_ms = clock_ms();
+	intake->tries = force ? FORCED_TRIES : 0;
+	intake->look = look;
+}
+
+/* Whether a file's times are so long ago. */
+static bool
+is_older(const struct signature *signature, int64_t age_ns)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	int64_t before_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - age_ns;
+	return signature->modified_ns < before_ns && signature->changed_ns < before_ns;
+}
+
+/* Look at a path again, by some time, even if nothing happens to it. */
+static void
+look_again(struct intake *intake, const char *path, int64_t at_ms)
+{
+	struct mark *mark = marks_make(watcher_marks(intake->watcher), path);
+	if (mark != NULL)
+		mark->keep = true;
+	if (intake->look->next_ms == 0 || at_ms < intake->look->next_ms)
+		intake->look->next_ms = at_ms;
+}
+
+/* Note that a file's source is about to differ from the last snapshot's. */
+static int
+note_change(struct intake *intake, struct file *file)
+{
+	intake->look->changed = true;
+	if (file->is_changed)
+		return 0;
+	if (files_append(&intake->changed, file) != 0)
+		return -1;
+	file->before = file->source;
+	file->is_changed = true;
+	return 0;
+}
+
+static void
+swap_unit(struct unit **place, struct unit *unit)
+{
+	unit_unref(*place);
+	*place = unit;
+}
+
+/* Give a file the unit of its newest content, which is taken: good content is served; of bad content the
+ * last good version is. */
+static int
+take_unit(struct intake *intake, struct file *file, struct unit *unit)
+{
+	if (note_change(intake, file) != 0) {
+		unit_unref(unit);
+		return -1;
+	}
+	bool good = unit->n_errors == 0;
+	if (good)
+		swap_unit(&file->source.served, unit);
+	swap_unit(&file->source.faulty, good ? NULL : unit);
+	return 0;
+}
+
+/* The file is there, and what it holds is known. */
+static int
+settle(struct intake *intake, struct file *file, const struct signature *signature, bool again)
+{
+	file->signature = *signature;
+	file->again = again;
+	file->seen_ms = file->gone_ms = 0;
+	if (!file->source.leaving)
+		return 0;
+	if (note_change(intake, file) != 0)
+		return -1;
+	file->source.leaving = false;
+	return 0;
+}
+
+/* Take a file's problem, unless it is the one it had. */
+static int
+take_problem(struct intake *intake, const struct tree_file *found, struct file *file,
+	const struct error *error)
+{
+	const struct unit *known = file->source.faulty;
+	if (settle(intake, file, &found->signature, true) != 0)
+		return -1;
+	if (known != NULL && known->n_problems == 1 &&
+		strcmp(known->problems[0].message, error->message) == 0)
+		return 0;
+	memset(file->content, 0, sizeof(file->content));
+	struct unit *unit = unit_new_failed(found->path, error);
+	return unit != NULL ? take_unit(intake, file, unit) : -1;
+}
+
+/* Take a file's bytes, unless they are those it had. */
+static int
+take_content(struct intake *intake, const struct tree_file *found, struct file *file)
+{
+	const char *data = intake->buffer.length > 0 ? intake->buffer.data : "";
+	unsigned char content[DIGEST_BYTES];
+	bool is_known = file->source.served != NULL || file->source.faulty != NULL;
+	digest_add(intake->digest, data, intake->buffer.length);
+	if (digest_take(intake->digest, content) != 0 ||
+		settle(intake, file, &found->signature, !is_older(&found->signature, GRAIN_NS)) !=
+			0)
+		return -1;
+	if (is_known && memcmp(file->content, content, DIGEST_BYTES) == 0)
+		return 0;
+	memcpy(file->content, content, DIGEST_BYTES);
+	struct unit *unit = unit_new(intake->maker, found->path, data, intake->buffer.length);
+	if (unit != NULL)
+		return take_unit(intake, file, unit);
+	struct error error;
+	error_set(&error, "out of memory: the file will be tried again");
+	return take_problem(intake, found, file, &error);
+}
+
+/* Leave what is not known to be complete for another look, and note since when it looks like that. */
+static int
+leave(struct intake *intake, const struct tree_file *found, struct file *file)
+{
+	if (file->seen_ms == 0 || !signature_equal(&file->seen, &found->signature))
+		file->seen_ms = intake->now_ms;
+	file->seen = found->signature;
+	file->again = true;
+	file->gone_ms = 0;
+	intake->look->unsettled = true;
+	bool writing = watcher_evidence(intake->watcher, found->path, found->is_linked,
+			       intake->now_ms) == EVIDENCE_WRITING;
+	look_again(intake, found->path,
+		writing ? intake->now_ms + WRITE_IDLE_MS : file->seen_ms + intake->settle_ms);
+	return 0;
+}
+
+/* Whether content that was not taken yet is known to be complete. */
+static bool
+is_complete(const struct intake *intake, const struct tree_file *found, const struct file *file)
+{
+	switch (watcher_evidence(intake->watcher, found->path, found->is_linked, intake->now_ms)) {
+	case EVIDENCE_COMPLETE:
+		return true;
+	case EVIDENCE_WRITING:
+		return false;
+	default:
+		break;
+	}
+	bool seen = file->seen_ms > 0 && signature_equal(&file->seen, &found->signature);
+	return is_older(&found->signature, OLD_NS) ||
+	       (seen && intake->now_ms - file->seen_ms >= intake->settle_ms);
+}
+
+/* Read a file that may have changed. A write that began meanwhile shows in the signature or in the
+ * events. */
+static int
+read_file(struct intake *intake, const struct tree_file *found, struct file *file)
+{
+	struct tree_file now = *found;
+	struct error error;
+	for (;;) {
+		enum tree_result result = TREE_CHANGED;
+		if (is_complete(intake, &now, file))
+			result = tree_read(&now, &intake->buffer, &error);
+		intake->now_ms = clock_ms();
+		watcher_read(intake->watcher, intake->now_ms);
+		if (result == TREE_FAILED)
+			return take_problem(intake, &now, file, &error);
+		if (result == TREE_READ && is_complete(intake, &now, file))
+			return take_content(intake, &now, file);
+		if (intake->tries == 0)
+			return leave(intake, &now, file);
+		intake->tries--;
+		poll(NULL, 0, FORCED_WAIT_MS);
+	}
+}
+
+/* Whether a file needs no reading: it looks as it did and nothing happened to it. */
+static bool
+is_as_before(const struct intake *intake, const struct tree_file *found, const struct file *file)
+{
+	const struct mark *mark = marks_find(watcher_marks(intake->watcher), found->path);
+	bool touched = mark != NULL && (mark->own.at_ms > 0 || mark->target.at_ms > 0);
+	return !file_is_gone(file) && !touched && !file->again && found->problem == NULL &&
+	       signature_equal(&file->signature, &found->signature);
+}
+
+int
+intake_take(struct intake *intake, const struct tree_file *found, struct file *file)
+{
+	struct error error;
+	if (is_as_before(intake, found, file))
+		return settle(intake, file, &file->signature, false);
+	if (found->problem == NULL)
+		return read_file(intake, found, file);
+	error_set(&error, "%s", found->problem);
+	return take_problem(intake, found, file, &error);
+}
+
+int
+intake_miss(struct intake *intake, struct file *file)
+{
+	if (file->gone_ms == 0)
+		file->gone_ms = intake->now_ms;
+	int64_t end_ms = file->gone_ms + intake->delete_grace_ms;
+	file->seen_ms = 0;
+	if (file->source.served != NULL && intake->now_ms < end_ms &&
+		!watcher_knows_gone(intake->watcher, file->path)) {
+		look_again(intake, file->path, end_ms);
+		if (!file->source.leaving && note_change(intake, file) != 0)
+			return -1;
+		file->source.leaving = true;
+		return 0;
+	}
+	bool serves = file->source.served != NULL || file->source.faulty != NULL;
+	if (serves && note_change(intake, file) != 0)
+		return -1;
+	swap_unit(&file->source.served, NULL);
+	swap_unit(&file->source.faulty, NULL);
+	file->source.leaving = false;
+	intake->some_are_gone = true;
+	return 0;
+}

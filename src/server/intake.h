@@ -1,0 +1,45 @@
+/* intake.h -- what is made of a file that was found, or is gone. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/buffer.h"
+#include "server/files.h"
+
+struct digest;
+struct look;
+struct prompt_rules;
+struct tree_file;
+struct unit_maker;
+struct watcher;
+
+/* Reload thread only. */
+struct intake {
+	int64_t settle_ms, delete_grace_ms; /* as in the loader's terms */
+	struct unit_maker *maker;
+	struct digest *digest;
+	struct buffer buffer; /* of one file's bytes */
+	struct files changed; /* those that differ from the last snapshot; borrowed */
+	bool some_are_gone; /* among those that changed */
+
+	/* The look under way. */
+	struct watcher *watcher;
+	int64_t now_ms;
+	int tries; /* left to read files that are written over and over */
+	struct look *look; /* what becomes of it */
+};
+
+/* Starts zeroed but for the times. Returns -1 when memory is out. */
+int intake_init(struct intake *, const struct prompt_rules *);
+void intake_finish(struct intake *);
+
+/* A look begins; it is filled in by what follows. */
+void intake_begin(struct intake *, struct watcher *, bool force, struct look *);
+
+/* Take a file that was found: its content, if that is new and known to be complete, or its problem. Returns -1
+ * when memory is out. */
+int intake_take(struct intake *, const struct tree_file *found, struct file *);
+
+/* Serve a file that is gone for a moment more, or no longer. Returns -1 when memory is out. */
+int intake_miss(struct intake *, struct file *);
