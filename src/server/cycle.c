@@ -37,7 +37,8 @@ struct cycle {
 	int64_t first_ms; /* when the first thing happened that is not published */
 	int64_t bound_ms; /* when what is complete is published in any case */
 	int64_t last_event_ms; /* since the last look */
-	int64_t next_ms; /* when to look again at what was left out */
+	int64_t next_ms; /* when to look again at what was left out, … */
+	int64_t retry_ms; /* … and at what could not be read */
 	int64_t looked_ms; /* when all was looked at last, … */
 	int64_t look_ms; /* … and what the last look took */
 	int64_t poll_ms; /* how long until all is looked at again, at least */
@@ -289,6 +290,7 @@ look(struct cycle *cycle, bool force, struct look *found)
 	}
 	figures_add(figures, FIGURE_POLL_FOUND, found->changed && cycle->cause == CAUSE_POLL);
 	cycle->next_ms = found->next_ms;
+	cycle->retry_ms = found->retry_ms;
 	cycle->unsettled = found->unsettled;
 	bool news = note_events(cycle);
 	bool moving = outcome != OUTCOME_SETTLED || news;
@@ -356,6 +358,8 @@ cycle_due_ms(const struct cycle *cycle)
 		return pending_due_ms(cycle);
 	if (cycle->next_ms > 0)
 		due = earlier(due, cycle->next_ms);
+	if (cycle->retry_ms > 0)
+		due = earlier(due, cycle->retry_ms);
 	if (offer_ms > 0)
 		due = earlier(due, offer_ms);
 	if (cycle->publisher.in_use)

@@ -18,7 +18,8 @@
 enum {
 	GRAIN_NS = 20 * 1000 * 1000, /* file times may be alike for so long after a change */
 	OLD_NS = 1000 * 1000 * 1000, /* without evidence, older content is complete */
-	WRITE_IDLE_MS = 2000, /* look again by then at what is being written */
+	WRITE_IDLE_MS = 2000, /* look again by then at what is being written, … */
+	RETRY_MS = 2000, /* … and at what could not be read */
 	FORCED_TRIES = 100, /* of a look, to read files between two writes, … */
 	FORCED_WAIT_MS = 1, /* … after a pause each */
 };
@@ -60,15 +61,16 @@ is_older(const struct signature *signature, int64_t age_ns)
 	return signature->modified_ns < before_ns && signature->changed_ns < before_ns;
 }
 
-/* Look at a path again, by some time, even if nothing happens to it. */
+/* Look at a path again, at that time or before, even if nothing happens to it. */
 static void
-look_again(struct intake *intake, const char *path, int64_t at_ms)
+look_again(struct intake *intake, const char *path, int64_t at_ms, int64_t *first_ms)
 {
-	struct mark *mark = marks_make(watcher_marks(intake->watcher), path);
+	struct mark *mark =
+		marks_make(watcher_marks(intake->watcher), strcmp(path, ".") == 0 ? "" : path);
 	if (mark != NULL)
 		mark->keep = true;
-	if (intake->look->next_ms == 0 || at_ms < intake->look->next_ms)
-		intake->look->next_ms = at_ms;
+	if (*first_ms == 0 || at_ms < *first_ms)
+		*first_ms = at_ms;
 }
 
 /* Note that a file's source is about to differ from the last snapshot's. */
@@ -131,6 +133,8 @@ take_problem(struct intake *intake, const struct tree_file *found, struct file *
 	const struct unit *known = file->source.faulty;
 	if (settle(intake, file, &found->signature, true) != 0)
 		return -1;
+	if (found->is_transient)
+		look_again(intake, found->path, intake->now_ms + RETRY_MS, &intake->look->retry_ms);
 	if (known != NULL && known->n_problems == 1 &&
 		strcmp(known->problems[0].message, error->message) == 0)
 		return 0;
@@ -158,8 +162,10 @@ take_content(struct intake *intake, const struct tree_file *found, struct file *
 	if (unit != NULL)
 		return take_unit(intake, file, unit);
 	struct error error;
+	struct tree_file failed = *found;
+	failed.is_transient = true;
 	error_set(&error, "out of memory: the file will be tried again");
-	return take_problem(intake, found, file, &error);
+	return take_problem(intake, &failed, file, &error);
 }
 
 /* Leave what is not known to be complete for another look, and note since when it looks like that. */
@@ -175,7 +181,8 @@ leave(struct intake *intake, const struct tree_file *found, struct file *file)
 	bool writing = watcher_evidence(intake->watcher, found->path, found->is_linked,
 			       intake->now_ms) == EVIDENCE_WRITING;
 	look_again(intake, found->path,
-		writing ? intake->now_ms + WRITE_IDLE_MS : file->seen_ms + intake->settle_ms);
+		writing ? intake->now_ms + WRITE_IDLE_MS : file->seen_ms + intake->settle_ms,
+		&intake->look->next_ms);
 	return 0;
 }
 
@@ -251,7 +258,7 @@ intake_miss(struct intake *intake, struct file *file)
 	file->seen_ms = 0;
 	if (file->source.served != NULL && intake->now_ms < end_ms &&
 		!watcher_knows_gone(intake->watcher, file->path)) {
-		look_again(intake, file->path, end_ms);
+		look_again(intake, file->path, end_ms, &intake->look->next_ms);
 		if (!file->source.leaving && note_change(intake, file) != 0)
 			return -1;
 		file->source.leaving = true;

@@ -32,6 +32,7 @@ struct look {
 	bool changed; /* a file's source is not what it was */
 	bool unsettled; /* content that is not known to be complete was left out */
 	int64_t next_ms; /* when to look again at that, and at what is leaving; 0: no need */
+	int64_t retry_ms; /* when to look again at what could not be read, perhaps for now; 0: no need */
 };
 
 /* Look at all that the watcher has marked and read what changed. New content is taken once it is known to be

@@ -148,6 +148,27 @@ bring_problem(struct scan *scan, const char *path, bool is_directory, const char
 						    .is_directory = is_directory});
 }
 
+/* Whether an errno tells of a shortage or a fault, not of how the files are. */
+static bool
+is_transient(int reason)
+{
+	static const int reasons[] = {EAGAIN, EINTR, EIO, EMFILE, ENFILE, ENOMEM, ESTALE};
+	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
+		if (reasons[i] == reason)
+			return true;
+	return false;
+}
+
+/* A directory, or what could be one, cannot be looked at for an errno. */
+static int
+bring_error(struct scan *scan, const char *path, int reason)
+{
+	return scan->on_file(scan->context, &(struct tree_file){.path = *path != '\0' ? path : ".",
+						    .problem = strerror(reason),
+						    .is_directory = true,
+						    .is_transient = is_transient(reason)});
+}
+
 static bool
 leads_back(const struct step *step, const struct statx *stat)
 {
@@ -183,7 +204,7 @@ enter_directory(struct scan *scan, const struct step *from, const char *name, co
 		linked != NULL ? "." : name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (descriptor < 0) {
 		bool gone = errno == ENOENT || errno == ENOTDIR || errno == ELOOP;
-		return gone ? 0 : bring_problem(scan, path, true, strerror(errno));
+		return gone ? 0 : bring_error(scan, path, errno);
 	}
 	struct step step = {
 		.above = linked != NULL ? linked->above : from,
@@ -286,7 +307,7 @@ scan_name(struct scan *scan, const struct step *step, const char *name, const ch
 		    &stat) != 0) {
 		if (errno == ENOENT) /* gone meanwhile */
 			return 0;
-		return bring_problem(scan, step->path, true, strerror(errno)) == 0 ? HIDDEN : -1;
+		return bring_error(scan, step->path, errno) == 0 ? HIDDEN : -1;
 	}
 	if (S_ISLNK(stat.stx_mode))
 		return scan_link(scan, step, name, path, wanted);
@@ -306,14 +327,14 @@ scan_names(struct scan *scan, const struct step *step)
 		int reason = errno;
 		if (descriptor >= 0)
 			close(descriptor);
-		return bring_problem(scan, step->path, true, strerror(reason));
+		return bring_error(scan, step->path, reason);
 	}
 	int result = 0;
 	while (result == 0) {
 		errno = 0;
 		const struct dirent *entry = readdir(names);
 		if (entry == NULL && errno != 0)
-			result = bring_problem(scan, step->path, true, strerror(errno));
+			result = bring_error(scan, step->path, errno);
 		if (entry == NULL)
 			break;
 		result = scan_name(scan, step, entry->d_name, NULL);
@@ -427,6 +448,7 @@ read_open(int descriptor, struct tree_file *file, struct buffer *out, struct err
 	}
 	if (reason != 0) {
 		error_set(error, "cannot read: %s", strerror(reason));
+		file->is_transient = is_transient(reason);
 		return TREE_FAILED;
 	}
 	bool same = get_signature(descriptor, &after) && signature_equal(&after, &file->signature);
@@ -446,6 +468,7 @@ tree_read(struct tree_file *file, struct buffer *out, struct error *error)
 		if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)
 			return TREE_CHANGED;
 		error_set(error, "cannot open: %s", strerror(errno));
+		file->is_transient = is_transient(errno);
 		return TREE_FAILED;
 	}
 	enum tree_result result = read_open(descriptor, file, out, error);

@@ -66,6 +66,7 @@ struct tree_file {
 	struct signature signature;
 	const char *problem; /* why it cannot be read; NULL for a file that may be */
 	bool is_directory; /* the problem hides all below the path */
+	bool is_transient; /* the problem may be gone soon, without an event */
 	bool is_linked; /* found through a link of its own */
 	bool is_mounted; /* by itself: renames over it cannot be seen */
 	const struct step *step; /* where its name stands */
@@ -83,7 +84,7 @@ int tree_look(struct tree *, const char *path, tree_on_file *, void *context);
 enum tree_result { TREE_READ, TREE_CHANGED, TREE_FAILED };
 
 /* Read a whole file, as it is now, into the buffer, and set its signature to what was read. TREE_CHANGED
- * when it changed meanwhile or is gone: look again. TREE_FAILED comes with an error. */
+ * when it changed meanwhile or is gone: look again. TREE_FAILED comes with an error, and sets is_transient. */
 enum tree_result tree_read(struct tree_file *, struct buffer *, struct error *);
 
 enum { TREE_MAX_FILE_BYTES = 1024 * 1024, TREE_MAX_LEVELS = 16 };
