@@ -269,9 +269,8 @@ cycle_put_status(const struct cycle *cycle, bool all_files, struct buffer *out)
 	status_put(&status, all_files, out);
 }
 
-/* Look at what is marked, and take the time. Returns whether it may be published: it is settled, or has to
- * be as it is. */
-static bool
+/* Look at what is marked, and take the time. */
+static enum outcome
 look(struct cycle *cycle, bool force, struct look *found)
 {
 	struct figures *figures = cycle->figures;
@@ -281,31 +280,36 @@ look(struct cycle *cycle, bool force, struct look *found)
 	figures_set(figures, FIGURE_LOOK_BEGAN_MS, clock_ms());
 	cycle->last_event_ms = 0;
 	enum outcome outcome = survey_look(&cycle->survey, force, found);
+	int64_t took_us = clock_us() - start_us;
 	figures_set(figures, FIGURE_LOOK_BEGAN_MS, 0);
-	cycle->look_ms = (clock_us() - start_us) / 1000;
-	histogram_add(&figures->look, (uint64_t)(clock_us() - start_us));
-	if (everything) {
-		cycle->looked_ms = clock_ms();
-		cycle->poll_ms = (clock_us() - start_us) * POLL_SHARE / 1000;
-	}
 	figures_add(figures, FIGURE_POLL_FOUND, found->changed && cycle->cause == CAUSE_POLL);
+	histogram_add(&figures->look, (uint64_t)took_us);
+	cycle->look_ms = took_us / 1000;
 	cycle->next_ms = found->next_ms;
 	cycle->retry_ms = found->retry_ms;
 	cycle->unsettled = found->unsettled;
+	if (everything) {
+		cycle->looked_ms = clock_ms();
+		cycle->poll_ms = took_us * POLL_SHARE / 1000;
+	}
+	return outcome;
+}
+
+/* Whether what a look found may be published: it is settled, and nothing has happened since, or it has to be
+ * as it is. */
+static bool
+may_publish(struct cycle *cycle, enum outcome outcome, bool force)
+{
 	bool news = note_events(cycle);
-	bool moving = outcome != OUTCOME_SETTLED || news;
+	bool settled = outcome == OUTCOME_SETTLED && !news && !cycle->unsettled;
 	cycle->waits_for_git =
 		survey_waits_for_git(&cycle->survey, clock_ms(), cycle->last_event_ms);
-	if (moving || found->unsettled || cycle->waits_for_git)
+	if (!settled || cycle->waits_for_git)
 		begin_pending(cycle, cycle->cause);
 	if (outcome != OUTCOME_SETTLED && !news)
 		cycle->last_event_ms = clock_ms(); /* once more, soon */
-	if (cycle->waits_for_git)
-		return false;
-	if (!force)
-		return !moving && !found->unsettled;
-	figures_add(figures, FIGURE_FORCED, moving || found->unsettled);
-	return outcome != OUTCOME_FAILED;
+	figures_add(cycle->figures, FIGURE_FORCED, !settled && force && !cycle->waits_for_git);
+	return (settled || force) && !cycle->waits_for_git && outcome != OUTCOME_FAILED;
 }
 
 /* Look again. A set is published when it is settled, or when that takes too long: then with the last good
@@ -317,17 +321,19 @@ look_again(struct cycle *cycle)
 	int64_t start_us = clock_us();
 	bool force = cycle->first_ms > 0 && clock_ms() + cycle->terms.quiet_ms >= cycle->bound_ms;
 	cycle->urgent = false;
-	if (!look(cycle, force, &found)) {
+	enum outcome outcome = look(cycle, force, &found);
+	if (!may_publish(cycle, outcome, force)) {
 		figures_add(cycle->figures, FIGURE_LOOK_RETRIES, 1);
 		return false;
 	}
 	bool published = offer(cycle);
 	note_result(cycle, published);
 	histogram_add(&cycle->figures->reload, (uint64_t)(clock_us() - start_us));
-	marks_forget_looked(watcher_marks(cycle->watcher));
+	if (outcome == OUTCOME_SETTLED)
+		marks_forget_looked(watcher_marks(cycle->watcher));
 	cycle->first_ms = 0;
 	cycle->cause = CAUSE_SETTLE;
-	if (found.unsettled || cycle->last_event_ms > 0)
+	if (cycle->unsettled || cycle->last_event_ms > 0)
 		begin_pending(cycle, CAUSE_SETTLE);
 	return true;
 }

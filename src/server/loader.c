@@ -16,6 +16,7 @@ struct loader {
 	struct intake intake;
 	struct files files;
 	struct files added; /* by the look under way */
+	struct files missed; /* by it; borrowed */
 	unsigned look;
 	size_t found; /* files, by the last look */
 	struct loader_counts counts;
@@ -49,6 +50,7 @@ loader_free(struct loader *loader)
 		return;
 	files_finish(&loader->files);
 	files_finish(&loader->added);
+	free(loader->missed.items);
 	intake_finish(&loader->intake);
 	free(loader);
 }
@@ -117,17 +119,31 @@ is_hidden(const struct looking *looking, const char *path)
 	return false;
 }
 
-/* What is hidden is not gone. */
+/* What is hidden is not gone; nor is what a second look finds. */
 static int
 on_known(void *context, struct file *file)
 {
 	struct looking *looking = context;
-	if (file->look == looking->loader->look || file_is_gone(file) ||
-		is_hidden(looking, file->path))
+	struct loader *loader = looking->loader;
+	if (file->look == loader->look || file_is_gone(file) || is_hidden(looking, file->path))
 		return 0;
-	count(looking->loader, file, -1);
-	int result = intake_miss(&looking->loader->intake, file);
-	count(looking->loader, file, 1);
+	loader->intake.look->missed = true;
+	return files_append(&loader->missed, file);
+}
+
+/* Let go of the files that no look has found. */
+static int
+miss_files(struct loader *loader)
+{
+	int result = 0;
+	for (size_t i = 0; i < loader->missed.count && result == 0; i++) {
+		struct file *file = loader->missed.items[i];
+		if (file->look == loader->look)
+			continue;
+		count(loader, file, -1);
+		result = intake_miss(&loader->intake, file);
+		count(loader, file, 1);
+	}
 	return result;
 }
 
@@ -152,6 +168,7 @@ loader_look(struct loader *loader, struct tree *tree, struct watcher *watcher, b
 		return -1;
 	loader->look++;
 	loader->found = 0;
+	loader->missed.count = 0;
 	int result = marks_each_place(watcher_marks(watcher), look_at, &looking);
 	if (looking.hidden.failed || files_merge(&loader->files, &loader->added) != 0)
 		result = -1;
@@ -173,10 +190,11 @@ on_found_again(void *context, const struct tree_file *found)
 	struct verifying *verifying = context;
 	const struct loader *loader = verifying->loader;
 	struct file *file = files_find(&loader->files, found->path);
-	if (file == NULL || (file->look != loader->look && file->look != loader->look - 1)) {
+	if (file == NULL) {
 		verifying->differs = true;
 		return 0;
 	}
+	verifying->differs |= file->look != loader->look && file->look != loader->look - 1;
 	verifying->found += file->look != loader->look;
 	file->look = loader->look;
 	if (found->problem == NULL)
@@ -198,7 +216,9 @@ loader_verify(struct loader *loader, struct tree *tree, struct watcher *watcher)
 	struct verifying verifying = {.loader = loader, .tree = tree};
 	loader->look++;
 	int result = marks_each_place(watcher_marks(watcher), verify_at, &verifying);
-	return result == 0 && !verifying.differs && verifying.found == loader->found;
+	if (result != 0 || miss_files(loader) != 0)
+		return false;
+	return !verifying.differs && verifying.found == loader->found;
 }
 
 struct unit *

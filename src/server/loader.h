@@ -30,6 +30,7 @@ void loader_free(struct loader *);
 
 struct look {
 	bool changed; /* a file's source is not what it was */
+	bool missed; /* a file was not found: loader_verify says whether it is gone */
 	bool unsettled; /* content that is not known to be complete was left out */
 	int64_t next_ms; /* when to look again at that, and at what is leaving; 0: no need */
 	int64_t retry_ms; /* when to look again at what could not be read, perhaps for now; 0: no need */
@@ -41,7 +42,8 @@ struct look {
  * about to come back. Returns -1 when memory is out. */
 int loader_look(struct loader *, struct tree *, struct watcher *, bool force, struct look *);
 
-/* Look at the same places once more. Returns whether all is as the last look found it. */
+/* Look at the same places once more, and let go of what is missing again. Returns whether all is as the last
+ * look found it. */
 bool loader_verify(struct loader *, struct tree *, struct watcher *);
 
 /* Make the unit of a file that is to be written; NULL when memory is out. */

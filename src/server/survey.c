@@ -116,7 +116,7 @@ look_into(struct survey *survey, struct tree *tree, const struct tree_terms *ter
 	git_read_commit(&survey->git, tree);
 	if (loader_look(survey->loader, tree, survey->watcher, force, look) != 0)
 		return OUTCOME_FAILED;
-	bool is_quiet = !look->changed && look->next_ms == 0;
+	bool is_quiet = !look->changed && !look->missed && look->next_ms == 0;
 	return is_quiet || agrees(survey, terms) ? OUTCOME_SETTLED : OUTCOME_MOVING;
 }
 
