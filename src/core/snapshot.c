@@ -232,11 +232,11 @@ make_faulty(struct making *making)
 		if (making->changes[i].before.faulty != NULL)
 			gone[n_gone++] = making->changes[i].before.faulty;
 	if (n_gone > 0)
-		qsort(gone, n_gone, sizeof(*gone), compare_units);
+		qsort(gone, n_gone, sizeof(const struct unit *), compare_units);
 	for (size_t i = 0; i < n_old; i++) {
 		const struct unit *unit = making->base->faulty[i];
-		if (n_gone == 0 ||
-			bsearch(&unit, gone, n_gone, sizeof(*gone), compare_units) == NULL)
+		if (n_gone == 0 || bsearch(&unit, gone, n_gone, sizeof(const struct unit *),
+					   compare_units) == NULL)
 			holder->faulty[holder->n_faulty++] = unit_ref(unit);
 	}
 	for (size_t i = 0; i < making->n_changes; i++)

@@ -69,8 +69,7 @@ api_answer_late_job(const struct job *job, struct reply *reply)
 	static const char *const messages[] = {
 		[JOB_CREATE] = "The prompt is not served yet: look for it before you send it again",
 		[JOB_RELOAD] = "The files are not settled yet: see /-/status for what holds them",
-		[JOB_STATUS] = "The reload thread has been busy for 10 seconds: see "
-			       "promptd_scan_in_progress_seconds at /metrics",
+		[JOB_STATUS] = "A scan has taken 10 seconds so far: see /metrics",
 	};
 	reply_error(reply, 503, "%s", messages[job->kind]);
 }

@@ -13,6 +13,7 @@
 #include "server/clock.h"
 #include "server/creation.h"
 #include "server/loader.h"
+#include "server/log.h"
 #include "server/publisher.h"
 #include "server/survey.h"
 #include "server/watcher.h"
@@ -46,6 +47,7 @@ struct cycle {
 	bool writing; /* all is quiet but for files that are not closed */
 	bool unsettled; /* content was left out */
 	bool urgent; /* do not wait for quiet */
+	bool told_mounts;
 };
 
 struct cycle *
@@ -148,6 +150,19 @@ poll_interval_ms(const struct cycle *cycle)
 	return base > cycle->poll_ms ? base : cycle->poll_ms;
 }
 
+/* Say once that the replacement of some files will not be seen. */
+static void
+note_mounts(struct cycle *cycle, size_t mounted)
+{
+	if (mounted > 0 && !cycle->told_mounts)
+		log_write(LOG_LEVEL_WARN,
+			"files are mounted one by one, as with subPath or docker -v FILE: changes "
+			"in "
+			"place are served, files that are replaced outside are not seen",
+			LOG_NUMBER("files", mounted), LOG_END);
+	cycle->told_mounts = mounted > 0;
+}
+
 static void
 note_figures(struct cycle *cycle)
 {
@@ -163,6 +178,7 @@ note_figures(struct cycle *cycle)
 	const struct watcher_state *watcher = watcher_state(cycle->watcher);
 	for (int i = 0; i < N_FILE_STATES; i++)
 		figures_set(figures, states[i], (long long)counts->files[i]);
+	note_mounts(cycle, counts->mounted);
 	figures_set(figures, FIGURE_FILES_MOUNTED, (long long)counts->mounted);
 	figures_set(figures, FIGURE_EVENTS, (long long)watcher->events);
 	figures_set(figures, FIGURE_OVERFLOWS, (long long)watcher->overflows);
@@ -295,6 +311,17 @@ look(struct cycle *cycle, bool force, struct look *found)
 	return outcome;
 }
 
+/* What is not complete is left out, as it has been waited for long enough. */
+static void
+note_forced(struct cycle *cycle)
+{
+	const struct loader_counts *counts = loader_counts(cycle->loader);
+	figures_add(cycle->figures, FIGURE_FORCED, 1);
+	log_write(LOG_LEVEL_INFO, "files keep changing: publishing what is complete",
+		LOG_NUMBER("unsettled", counts->files[FILE_UNSETTLED]),
+		LOG_NUMBER("waited_ms", clock_ms() - cycle->first_ms), LOG_END);
+}
+
 /* Whether what a look found may be published: it is settled, and nothing has happened since, or it has to be
  * as it is. */
 static bool
@@ -308,8 +335,10 @@ may_publish(struct cycle *cycle, enum outcome outcome, bool force)
 		begin_pending(cycle, cycle->cause);
 	if (outcome != OUTCOME_SETTLED && !news)
 		cycle->last_event_ms = clock_ms(); /* once more, soon */
-	figures_add(cycle->figures, FIGURE_FORCED, !settled && force && !cycle->waits_for_git);
-	return (settled || force) && !cycle->waits_for_git && outcome != OUTCOME_FAILED;
+	bool publish = (settled || force) && !cycle->waits_for_git && outcome != OUTCOME_FAILED;
+	if (publish && !settled)
+		note_forced(cycle);
+	return publish;
 }
 
 /* Look again. A set is published when it is settled, or when that takes too long: then with the last good

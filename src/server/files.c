@@ -9,10 +9,10 @@
 struct file *
 file_new(const char *path)
 {
-	size_t length = strlen(path);
-	struct file *file = calloc(1, sizeof(*file) + length + 1);
+	size_t size = strlen(path) + 1;
+	struct file *file = calloc(1, sizeof(*file) + size);
 	if (file != NULL)
-		memcpy(file->path, path, length);
+		memcpy(file->path, path, size);
 	return file;
 }
 

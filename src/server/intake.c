@@ -16,8 +16,8 @@
 #include "server/watcher.h"
 
 enum {
-	GRAIN_NS = 20 * 1000 * 1000, /* file times may be alike for so long after a change */
-	OLD_NS = 1000 * 1000 * 1000, /* without evidence, older content is complete */
+	SECOND_NS = 1000 * 1000 * 1000,
+	OLD_NS = SECOND_NS, /* without evidence, older content is complete */
 	WRITE_IDLE_MS = 2000, /* look again by then at what is being written, … */
 	RETRY_MS = 2000, /* … and at what could not be read */
 	FORCED_TRIES = 100, /* of a look, to read files between two writes, … */
@@ -59,6 +59,16 @@ is_older(const struct signature *signature, int64_t age_ns)
 	clock_gettime(CLOCK_REALTIME, &now);
 	int64_t before_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - age_ns;
 	return signature->modified_ns < before_ns && signature->changed_ns < before_ns;
+}
+
+/* Whether content may change again without another signature: file times stand still for up to 20 ms, and
+ * where they have no fractions, as on FAT, for 2 s. */
+static bool
+is_racy(const struct signature *signature)
+{
+	const int64_t grain_ns = 20 * 1000 * 1000;
+	bool coarse = signature->modified_ns % SECOND_NS == 0;
+	return !is_older(signature, coarse ? 2 * (int64_t)SECOND_NS : grain_ns);
 }
 
 /* Look at a path again, at that time or before, even if nothing happens to it. */
@@ -152,8 +162,7 @@ take_content(struct intake *intake, const struct tree_file *found, struct file *
 	bool is_known = file->source.served != NULL || file->source.faulty != NULL;
 	digest_add(intake->digest, data, intake->buffer.length);
 	if (digest_take(intake->digest, content) != 0 ||
-		settle(intake, file, &found->signature, !is_older(&found->signature, GRAIN_NS)) !=
-			0)
+		settle(intake, file, &found->signature, is_racy(&found->signature)) != 0)
 		return -1;
 	if (is_known && memcmp(file->content, content, DIGEST_BYTES) == 0)
 		return 0;

@@ -49,23 +49,24 @@ has_same_problems(const struct snapshot *a, const struct snapshot *b)
 	return true;
 }
 
-/* Whether a snapshot has the same problem, on whichever line; its problems stand in the order of their
- * paths. */
+/* Whether a snapshot has a problem of the path, with the message or, for NULL, with any; its problems stand in
+ * the order of their paths. */
 static bool
-has_problem(const struct snapshot *snapshot, const struct problem *problem)
+has_problem(const struct snapshot *snapshot, const char *path, const char *message)
 {
 	size_t low = 0, high = snapshot->n_problems;
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
-		if (strcmp(snapshot->problems[middle].path, problem->path) < 0)
+		if (strcmp(snapshot->problems[middle].path, path) < 0)
 			low = middle + 1;
 		else
 			high = middle;
 	}
 	for (; low < snapshot->n_problems; low++) {
-		if (strcmp(snapshot->problems[low].path, problem->path) != 0)
+		const struct problem *problem = &snapshot->problems[low];
+		if (strcmp(problem->path, path) != 0)
 			return false;
-		if (strcmp(snapshot->problems[low].message, problem->message) == 0)
+		if (message == NULL || strcmp(problem->message, message) == 0)
 			return true;
 	}
 	return false;
@@ -77,21 +78,34 @@ log_problems(const struct snapshot *before, const struct snapshot *now)
 {
 	size_t said = 0;
 	for (size_t i = 0; i < now->n_problems; i++) {
+		const struct problem *problem = &now->problems[i];
 		struct buffer text = {0};
-		if (before != NULL && has_problem(before, &now->problems[i]))
+		if (before != NULL && has_problem(before, problem->path, problem->message))
 			continue;
 		if (++said > MAX_SAID)
 			continue;
-		problem_put(&now->problems[i], &text);
-		log_write(LOG_LEVEL_ERROR, text.failed ? now->problems[i].message : text.data,
-			LOG_END);
+		problem_put(problem, &text);
+		log_write(LOG_LEVEL_ERROR, text.failed ? problem->message : text.data, LOG_END);
 		buffer_finish(&text);
 	}
 	if (said > MAX_SAID)
 		log_write(LOG_LEVEL_ERROR, "there are more problems",
 			LOG_NUMBER("more", said - MAX_SAID), LOG_END);
-	if (before != NULL && before->n_problems > 0 && now->n_problems == 0)
-		log_write(LOG_LEVEL_INFO, "all is good again", LOG_END);
+}
+
+/* Say what was wrong and is not any more. */
+static void
+log_recoveries(const struct snapshot *before, const struct snapshot *now)
+{
+	size_t said = 0;
+	for (size_t i = 0; i < before->n_problems && said < MAX_SAID; i++) {
+		const char *path = before->problems[i].path;
+		bool is_told = i > 0 && strcmp(before->problems[i - 1].path, path) == 0;
+		if (is_told || has_problem(now, path, NULL))
+			continue;
+		log_write(LOG_LEVEL_INFO, "good again", LOG_TEXT("path", path), LOG_END);
+		said++;
+	}
 }
 
 /* A comparison of what was and is published. */
@@ -106,18 +120,17 @@ static void
 on_prompt(void *context, const struct entry *before, const struct entry *now)
 {
 	struct telling *telling = context;
-	const struct prompt *prompt = now != NULL ? now->prompt : before->prompt;
+	const struct prompt *prompt = before == NULL ? now->prompt : before->prompt;
+	const char *what = before == NULL ? "prompt added"
+			   : now == NULL  ? "prompt removed"
+					  : "prompt changed";
 	const char *commit = telling->now->source_revision;
 	telling->publication->added += before == NULL;
 	telling->publication->removed += now == NULL;
 	telling->publication->changed += before != NULL && now != NULL;
 	if (telling->first)
 		return;
-	log_write(LOG_LEVEL_INFO,
-		before == NULL ? "prompt added"
-		: now == NULL  ? "prompt removed"
-			       : "prompt changed",
-		LOG_TEXT("prompt_id", prompt->id),
+	log_write(LOG_LEVEL_INFO, what, LOG_TEXT("prompt_id", prompt->id),
 		LOG_TEXT("prompt_version", prompt->version != NULL ? prompt->version : "-"),
 		LOG_TEXT("etag", now != NULL ? now->prompt->etag : "-"),
 		LOG_TEXT("old_etag", before != NULL ? before->prompt->etag : "-"),
@@ -151,6 +164,8 @@ tell(struct publisher *publisher, const struct snapshot *before, const struct sn
 	note_publication(publisher, &publication);
 	histogram_add(&figures->latency, (uint64_t)latency_ms * 1000);
 	log_problems(before, now);
+	if (before != NULL)
+		log_recoveries(before, now);
 	log_write(LOG_LEVEL_INFO, "prompts published", LOG_NUMBER("prompts", now->n_groups),
 		LOG_NUMBER("problems", now->n_problems), LOG_NUMBER("generation", now->generation),
 		LOG_TEXT("cause", cause_name(offer->cause)), LOG_NUMBER("added", publication.added),

@@ -15,8 +15,10 @@
 #include "server/watcher.h"
 
 enum {
-	LOCK_MAX_MS = 30 * 1000, /* git's lock is waited for no longer than this, … */
-	LOCK_STALE_MS = 10 * 1000, /* … or this without an event: a git that was killed leaves it */
+	LOCK_TOLD_MS = 1000, /* that git is waited for is told after so long */
+	LOCK_STALE_MS =
+		10 * 1000, /* a lock without an event for so long was left by a git that died, … */
+	LOCK_MAX_MS = 5 * 60 * 1000, /* … and so, whatever the events, is one as old as this */
 };
 
 int
@@ -40,18 +42,36 @@ survey_has_no_root(const struct survey *survey)
 	return *survey->problem.message != '\0';
 }
 
+/* Say once each that git is waited for, and that it no longer is. */
+static void
+tell_lock(struct survey *survey, int64_t locked_for_ms, bool is_stale)
+{
+	if (locked_for_ms >= LOCK_TOLD_MS && survey->told_lock == 0)
+		log_write(LOG_LEVEL_INFO, "git is changing files: waiting for its index.lock to go",
+			LOG_END);
+	if (is_stale && survey->told_lock < 2)
+		log_write(LOG_LEVEL_WARN,
+			"git's index.lock is old: no longer waiting. If no git is running, delete "
+			"it",
+			LOG_END);
+	survey->told_lock = is_stale ? 2 : locked_for_ms >= LOCK_TOLD_MS;
+}
+
 bool
 survey_waits_for_git(struct survey *survey, int64_t now_ms, int64_t last_event_ms)
 {
 	if (!git_is_locked(&survey->git)) {
 		survey->locked_ms = 0;
+		survey->told_lock = 0;
 		return false;
 	}
 	if (survey->locked_ms == 0)
 		survey->locked_ms = now_ms;
-	int64_t locked_for = now_ms - survey->locked_ms;
-	bool is_stale = locked_for >= LOCK_STALE_MS && now_ms - last_event_ms >= LOCK_STALE_MS;
-	return !is_stale && locked_for < LOCK_MAX_MS;
+	int64_t locked_for_ms = now_ms - survey->locked_ms;
+	bool is_stale = locked_for_ms >= LOCK_MAX_MS ||
+			(locked_for_ms >= LOCK_STALE_MS && now_ms - last_event_ms >= LOCK_STALE_MS);
+	tell_lock(survey, locked_for_ms, is_stale);
+	return !is_stale;
 }
 
 static struct tree *

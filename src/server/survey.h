@@ -30,6 +30,7 @@ struct survey {
 	unsigned long filesystem; /* statfs(2)'s type */
 	/* The wait for git, on clock_ms(). */
 	int64_t locked_ms; /* since when its lock is seen; 0: it is not */
+	int told_lock; /* 1: that it is waited for, 2: that it no longer is */
 };
 
 /* Fill in the borrowed part before. Returns -1 when memory is out. */
