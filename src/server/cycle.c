@@ -47,7 +47,6 @@ struct cycle {
 	bool writing; /* all is quiet but for files that are not closed */
 	bool unsettled; /* content was left out */
 	bool urgent; /* do not wait for quiet */
-	bool told_mounts;
 };
 
 struct cycle *
@@ -150,19 +149,6 @@ poll_interval_ms(const struct cycle *cycle)
 	return base > cycle->poll_ms ? base : cycle->poll_ms;
 }
 
-/* Say once that the replacement of some files will not be seen. */
-static void
-note_mounts(struct cycle *cycle, size_t mounted)
-{
-	if (mounted > 0 && !cycle->told_mounts)
-		log_write(LOG_LEVEL_WARN,
-			"files are mounted one by one, as with subPath or docker -v FILE: changes "
-			"in "
-			"place are served, files that are replaced outside are not seen",
-			LOG_NUMBER("files", mounted), LOG_END);
-	cycle->told_mounts = mounted > 0;
-}
-
 static void
 note_figures(struct cycle *cycle)
 {
@@ -178,7 +164,6 @@ note_figures(struct cycle *cycle)
 	const struct watcher_state *watcher = watcher_state(cycle->watcher);
 	for (int i = 0; i < N_FILE_STATES; i++)
 		figures_set(figures, states[i], (long long)counts->files[i]);
-	note_mounts(cycle, counts->mounted);
 	figures_set(figures, FIGURE_FILES_MOUNTED, (long long)counts->mounted);
 	figures_set(figures, FIGURE_EVENTS, (long long)watcher->events);
 	figures_set(figures, FIGURE_OVERFLOWS, (long long)watcher->overflows);
@@ -335,7 +320,8 @@ may_publish(struct cycle *cycle, enum outcome outcome, bool force)
 		begin_pending(cycle, cycle->cause);
 	if (outcome != OUTCOME_SETTLED && !news)
 		cycle->last_event_ms = clock_ms(); /* once more, soon */
-	bool publish = (settled || force) && !cycle->waits_for_git && outcome != OUTCOME_FAILED;
+	bool is_whole = outcome == OUTCOME_SETTLED || outcome == OUTCOME_MOVING;
+	bool publish = (settled || force) && !cycle->waits_for_git && is_whole;
 	if (publish && !settled)
 		note_forced(cycle);
 	return publish;

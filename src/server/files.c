@@ -32,6 +32,12 @@ file_is_gone(const struct file *file)
 	return file->source.served == NULL && file->source.faulty == NULL && file->seen_ms == 0;
 }
 
+const struct signature *
+file_signature(const struct file *file)
+{
+	return file->seen_ms > 0 ? &file->seen : &file->signature;
+}
+
 enum file_state
 file_state(const struct file *file)
 {

@@ -20,7 +20,7 @@ struct file {
 	struct source before; /* as the last snapshot has it, where that differs */
 	bool is_changed; /* the source does differ */
 	bool again; /* read it at the next look even if it looks the same */
-	bool is_mounted;
+	bool is_mounted, is_pinned; /* as the tree says */
 	unsigned look; /* the last one that found it */
 	char path[];
 };
@@ -31,6 +31,9 @@ void file_free(struct file *);
 
 /* Whether there is nothing of it: neither to serve nor to tell. */
 bool file_is_gone(const struct file *);
+
+/* What the file looked like when it was looked at last. */
+const struct signature *file_signature(const struct file *);
 
 enum file_state { FILE_OK, FILE_STALE, FILE_INVALID, FILE_UNSETTLED, FILE_LEAVING, N_FILE_STATES };
 enum file_state file_state(const struct file *);

@@ -265,8 +265,8 @@ intake_miss(struct intake *intake, struct file *file)
 		file->gone_ms = intake->now_ms;
 	int64_t end_ms = file->gone_ms + intake->delete_grace_ms;
 	file->seen_ms = 0;
-	if (file->source.served != NULL && intake->now_ms < end_ms &&
-		!watcher_knows_gone(intake->watcher, file->path)) {
+	bool is_known = watcher_knows_gone(intake->watcher, file->path) && !intake->look->unsettled;
+	if (file->source.served != NULL && intake->now_ms < end_ms && !is_known) {
 		look_again(intake, file->path, end_ms, &intake->look->next_ms);
 		if (!file->source.leaving && note_change(intake, file) != 0)
 			return -1;

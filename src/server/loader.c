@@ -8,6 +8,7 @@
 #include "core/snapshot.h"
 #include "core/unit.h"
 #include "server/intake.h"
+#include "server/log.h"
 #include "server/marks.h"
 #include "server/tree.h"
 #include "server/watcher.h"
@@ -18,7 +19,6 @@ struct loader {
 	struct files added; /* by the look under way */
 	struct files missed; /* by it; borrowed */
 	unsigned look;
-	size_t found; /* files, by the last look */
 	struct loader_counts counts;
 };
 
@@ -94,11 +94,16 @@ on_found(void *context, const struct tree_file *found)
 		return -1;
 	if (found->is_directory)
 		buffer_put(&looking->hidden, &found->path, sizeof(found->path));
-	if (file->look != loader->look)
-		loader->found++;
 	file->look = loader->look;
 	count(loader, file, -1);
+	if (found->is_mounted && !file->is_mounted)
+		log_write(LOG_LEVEL_WARN,
+			"the file is a mount of its own (subPath, docker -v FILE): changes in "
+			"place are "
+			"served, but not another file that is put in its place outside",
+			LOG_TEXT("path", file->path), LOG_END);
 	file->is_mounted = found->is_mounted;
+	file->is_pinned = found->is_pinned;
 	int result = intake_take(&loader->intake, found, file);
 	count(loader, file, 1);
 	return result;
@@ -167,7 +172,6 @@ loader_look(struct loader *loader, struct tree *tree, struct watcher *watcher, b
 	if (files_merge(&loader->files, &loader->added) != 0) /* memory was out before */
 		return -1;
 	loader->look++;
-	loader->found = 0;
 	loader->missed.count = 0;
 	int result = marks_each_place(watcher_marks(watcher), look_at, &looking);
 	if (looking.hidden.failed || files_merge(&loader->files, &loader->added) != 0)
@@ -180,9 +184,17 @@ loader_look(struct loader *loader, struct tree *tree, struct watcher *watcher, b
 struct verifying {
 	struct loader *loader;
 	struct tree *tree;
-	size_t found;
-	bool differs;
+	enum agreement agreement;
 };
+
+static void
+note_difference(struct verifying *verifying, bool is_pinned)
+{
+	if (is_pinned)
+		verifying->agreement = TORN;
+	else if (verifying->agreement == AGREES)
+		verifying->agreement = DIFFERS;
+}
 
 static int
 on_found_again(void *context, const struct tree_file *found)
@@ -190,16 +202,22 @@ on_found_again(void *context, const struct tree_file *found)
 	struct verifying *verifying = context;
 	const struct loader *loader = verifying->loader;
 	struct file *file = files_find(&loader->files, found->path);
-	if (file == NULL) {
-		verifying->differs = true;
-		return 0;
-	}
-	verifying->differs |= file->look != loader->look && file->look != loader->look - 1;
-	verifying->found += file->look != loader->look;
-	file->look = loader->look;
-	if (found->problem == NULL)
-		verifying->differs |= !signature_equal(
-			&found->signature, file->seen_ms > 0 ? &file->seen : &file->signature);
+	bool was_found = file != NULL && file->look >= loader->look - 1;
+	if (!was_found || (found->problem == NULL &&
+				  !signature_equal(&found->signature, file_signature(file))))
+		note_difference(verifying, found->is_pinned);
+	if (file != NULL)
+		file->look = loader->look;
+	return 0;
+}
+
+/* What the first look found and the second did not has changed too. */
+static int
+on_known_again(void *context, struct file *file)
+{
+	struct verifying *verifying = context;
+	if (file->look == verifying->loader->look - 1)
+		note_difference(verifying, file->is_pinned);
 	return 0;
 }
 
@@ -207,18 +225,21 @@ static int
 verify_at(void *context, const char *path)
 {
 	struct verifying *verifying = context;
-	return tree_look(verifying->tree, path, on_found_again, verifying);
+	if (tree_look(verifying->tree, path, on_found_again, verifying) != 0)
+		return -1;
+	return files_each(&verifying->loader->files, path, on_known_again, verifying);
 }
 
-bool
+enum agreement
 loader_verify(struct loader *loader, struct tree *tree, struct watcher *watcher)
 {
 	struct verifying verifying = {.loader = loader, .tree = tree};
 	loader->look++;
-	int result = marks_each_place(watcher_marks(watcher), verify_at, &verifying);
-	if (result != 0 || miss_files(loader) != 0)
-		return false;
-	return !verifying.differs && verifying.found == loader->found;
+	if (marks_each_place(watcher_marks(watcher), verify_at, &verifying) != 0)
+		return TORN;
+	if (verifying.agreement != TORN && miss_files(loader) != 0)
+		return TORN;
+	return verifying.agreement;
 }
 
 struct unit *

@@ -42,9 +42,14 @@ struct look {
  * about to come back. Returns -1 when memory is out. */
 int loader_look(struct loader *, struct tree *, struct watcher *, bool force, struct look *);
 
-/* Look at the same places once more, and let go of what is missing again. Returns whether all is as the last
- * look found it. */
-bool loader_verify(struct loader *, struct tree *, struct watcher *);
+enum agreement {
+	AGREES, /* all is as the last look found it */
+	DIFFERS, /* some files are not */
+	TORN, /* some of those are that are replaced together: what was found is of no time at all */
+};
+
+/* Look at the same places once more, and let go of what is missing again. */
+enum agreement loader_verify(struct loader *, struct tree *, struct watcher *);
 
 /* Make the unit of a file that is to be written; NULL when memory is out. */
 struct unit *loader_make(struct loader *, const char *path, const char *data, size_t length);

@@ -120,7 +120,8 @@ static void
 on_prompt(void *context, const struct entry *before, const struct entry *now)
 {
 	struct telling *telling = context;
-	const struct prompt *prompt = before == NULL ? now->prompt : before->prompt;
+	const struct entry *entry = now != NULL ? now : before;
+	const struct prompt *prompt = entry->prompt;
 	const char *what = before == NULL ? "prompt added"
 			   : now == NULL  ? "prompt removed"
 					  : "prompt changed";

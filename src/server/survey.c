@@ -104,22 +104,25 @@ note_root(struct survey *survey, const struct tree *tree)
 	return is_other;
 }
 
-/* Whether a second look finds all as the first did, in the same directory. */
-static bool
-agrees(struct survey *survey, const struct tree_terms *terms)
+/* Look a second time. */
+static enum outcome
+verify(struct survey *survey, const struct tree_terms *terms)
 {
+	static const enum outcome outcomes[] = {
+		[AGREES] = OUTCOME_SETTLED, [DIFFERS] = OUTCOME_MOVING, [TORN] = OUTCOME_TORN};
 	struct error error;
 	uint64_t device, inode;
 	int64_t start_us = clock_us();
 	struct tree *tree = open_tree(survey, terms, &error);
 	if (tree == NULL)
-		return false;
+		return OUTCOME_TORN;
 	tree_identity(tree, &device, &inode);
-	bool same = device == survey->device && inode == survey->inode &&
-		    loader_verify(survey->loader, tree, survey->watcher);
+	enum outcome outcome = OUTCOME_TORN;
+	if (device == survey->device && inode == survey->inode)
+		outcome = outcomes[loader_verify(survey->loader, tree, survey->watcher)];
 	tree_close(tree);
 	histogram_add(&survey->figures->verify, (uint64_t)(clock_us() - start_us));
-	return same;
+	return outcome;
 }
 
 static enum outcome
@@ -129,7 +132,7 @@ look_into(struct survey *survey, struct tree *tree, const struct tree_terms *ter
 	struct marks *marks = watcher_marks(survey->watcher);
 	if (note_root(survey, tree) && !marks_has_all(marks)) {
 		marks_all(marks); /* what is known of parts is of no use elsewhere */
-		return OUTCOME_MOVING;
+		return OUTCOME_TORN;
 	}
 	if (marks_has_all(marks))
 		git_find(&survey->git, tree, terms);
@@ -137,7 +140,7 @@ look_into(struct survey *survey, struct tree *tree, const struct tree_terms *ter
 	if (loader_look(survey->loader, tree, survey->watcher, force, look) != 0)
 		return OUTCOME_FAILED;
 	bool is_quiet = !look->changed && !look->missed && look->next_ms == 0;
-	return is_quiet || agrees(survey, terms) ? OUTCOME_SETTLED : OUTCOME_MOVING;
+	return is_quiet ? OUTCOME_SETTLED : verify(survey, terms);
 }
 
 enum outcome

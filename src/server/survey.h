@@ -39,7 +39,8 @@ void survey_finish(struct survey *);
 
 enum outcome {
 	OUTCOME_SETTLED, /* all was seen as it stood at one time, or the directory is missing */
-	OUTCOME_MOVING, /* something changed meanwhile */
+	OUTCOME_MOVING, /* some files changed meanwhile */
+	OUTCOME_TORN, /* files that are replaced together did: none of it may be served */
 	OUTCOME_FAILED, /* memory was out */
 };
 

@@ -87,6 +87,7 @@ tree_open(
 	int reason = found != NULL ? 0 : errno == 0 ? ENOTDIR : errno;
 	if (found != NULL) {
 		tree->root = *found;
+		tree->root.pinned = tree->walk.links > 0;
 		tree->root.descriptor =
 			openat(found->descriptor, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		reason = tree->root.descriptor < 0 ? errno : 0;
@@ -215,26 +216,30 @@ enter_directory(struct scan *scan, const struct step *from, const char *name, co
 		.inode = stat->stx_ino,
 		.level = from->level + 1,
 		.linked = linked != NULL || from->linked,
+		.pinned = from->pinned,
 	};
 	int result = scan_directory(scan, &step, wanted);
 	close(descriptor);
 	return result;
 }
 
+/* Bring a file whose name stands in a directory; a link that led there stands in another, else NULL. */
 static int
 bring_file(struct scan *scan, const char *path, const struct statx *stat, const struct step *step,
-	const char *name, bool is_linked)
+	const char *name, const struct step *linked_from)
 {
 	if (!S_ISREG(stat->stx_mode))
 		return bring_problem(scan, path, false, "not a regular file");
 	bool is_mounted =
 		(stat->stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0 || stat->stx_nlink == 0;
-	return scan->on_file(scan->context, &(struct tree_file){.path = path,
-						    .signature = signature_of(stat),
-						    .is_linked = is_linked,
-						    .is_mounted = is_mounted,
-						    .step = step,
-						    .name = name});
+	return scan->on_file(scan->context,
+		&(struct tree_file){.path = path,
+			.signature = signature_of(stat),
+			.is_linked = linked_from != NULL,
+			.is_pinned = (linked_from != NULL ? linked_from : step)->pinned,
+			.is_mounted = is_mounted,
+			.step = step,
+			.name = name});
 }
 
 /* What a link that could not be followed, for an errno, is a problem for. */
@@ -266,7 +271,7 @@ scan_link(struct scan *scan, const struct step *step, const char *name, const ch
 	else if (found != NULL)
 		result = enter_directory(scan, step, name, path, &walk.end, found, wanted);
 	else if (wanted == NULL && name_is_prompt_file(name))
-		result = bring_file(scan, path, &walk.end, walk.parent, walk.name, true);
+		result = bring_file(scan, path, &walk.end, walk.parent, walk.name, step);
 	walk_finish(&walk);
 	return result;
 }
@@ -315,7 +320,7 @@ scan_name(struct scan *scan, const struct step *step, const char *name, const ch
 		return enter_directory(scan, step, name, path, &stat, NULL, wanted);
 	if (wanted != NULL || !name_is_prompt_file(name))
 		return 0;
-	return bring_file(scan, path, &stat, step, name, false);
+	return bring_file(scan, path, &stat, step, name, NULL);
 }
 
 static int
@@ -378,6 +383,7 @@ follow_pin(struct scan *scan, struct walk *walk, struct step *step)
 			       : -1;
 	step->descriptor = found->descriptor;
 	step->above = found->above;
+	step->pinned = true;
 	return 0;
 }
 

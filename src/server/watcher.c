@@ -215,10 +215,10 @@ is_relevant(const char *name, uint32_t events)
 	       (name_is_prompt_file(name) || (events & entry_events) != 0);
 }
 
-/* Mark what one use of a directory makes of an event. */
+/* Mark what one use of a directory makes of an event. Where a link was swapped, *swapped is its mark. */
 static bool
 take_use(struct watcher *watcher, const struct use *use, const struct inotify_event *event,
-	int64_t now_ms)
+	int64_t now_ms, const struct mark **swapped)
 {
 	char path[PATH_MAX];
 	const char *name = event->len > 0 ? event->name : NULL;
@@ -244,6 +244,8 @@ take_use(struct watcher *watcher, const struct use *use, const struct inotify_ev
 		return true;
 	take_evidence(watcher, mark, use->kind, name != NULL ? event->mask : 0, now_ms);
 	mark->published |= swap;
+	if (swap)
+		*swapped = mark;
 	return true;
 }
 
@@ -259,8 +261,11 @@ take_event(struct watcher *watcher, const struct inotify_event *event, int64_t n
 		return true;
 	}
 	const struct watch *watch = watches_find(&watcher->watches, event->wd);
+	const struct mark *swapped = NULL;
 	for (size_t i = 0; watch != NULL && i < watch->count; i++)
-		matters |= take_use(watcher, &watch->uses[i], event, now_ms);
+		matters |= take_use(watcher, &watch->uses[i], event, now_ms, &swapped);
+	if (swapped != NULL) /* what is still done behind the link is nobody's business */
+		watches_leave(&watcher->watches, swapped->path);
 	if ((event->mask & IN_IGNORED) != 0)
 		watches_forget(&watcher->watches, event->wd);
 	return matters;

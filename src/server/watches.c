@@ -156,6 +156,33 @@ watches_forget(struct watches *watches, int id)
 		(size_t)(watches->items + watches->count - watch) * sizeof(*watch));
 }
 
+static bool
+is_behind(const struct use *use, const char *path)
+{
+	size_t length = strlen(path);
+	if (strncmp(use->path, path, length) != 0)
+		return false;
+	if (use->path[length] == '\0') /* the way there is still of use */
+		return use->kind == LOOKUP_NAMES || use->kind == LOOKUP_FILE;
+	return length == 0 || use->path[length] == '/';
+}
+
+void
+watches_leave(struct watches *watches, const char *path)
+{
+	for (size_t i = 0; i < watches->count; i++) {
+		struct watch *watch = &watches->items[i];
+		size_t kept = 0;
+		for (size_t k = 0; k < watch->count; k++) {
+			if (is_behind(&watch->uses[k], path))
+				finish_use(&watch->uses[k]);
+			else
+				watch->uses[kept++] = watch->uses[k];
+		}
+		watch->count = kept;
+	}
+}
+
 void
 watches_begin(struct watches *watches)
 {

@@ -38,6 +38,9 @@ int watches_add(struct watches *, int id, const struct lookup *);
 /* Forget a watch that is gone already. */
 void watches_forget(struct watches *, int id);
 
+/* The link at a path leads elsewhere: what was behind it is of no use any more. */
+void watches_leave(struct watches *, const char *path);
+
 /* Between the two all uses for what the marks cover are added anew; the others are forgotten, and so are
  * the watches that are of no use any more. */
 void watches_begin(struct watches *);

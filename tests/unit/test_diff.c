@@ -11,7 +11,8 @@ enum { MOST_FILES = 3 };
 static void
 on_prompt(void *context, const struct entry *before, const struct entry *now)
 {
-	const struct prompt *prompt = before == NULL ? now->prompt : before->prompt;
+	const struct entry *entry = now != NULL ? now : before;
+	const struct prompt *prompt = entry->prompt;
 	buffer_printf(context, "%s%s %s\n",
 		before == NULL ? "+"
 		: now == NULL  ? "-"
