@@ -84,6 +84,19 @@ find_or_add(struct looking *looking, const struct tree_file *found)
 	return NULL;
 }
 
+static void
+tell_mount(const char *path)
+{
+	struct buffer text = {0};
+	buffer_printf(&text,
+		"%s: a mount of its own (subPath, docker -v FILE): changes in place are served, "
+		"another "
+		"file put in its place outside is not seen",
+		path);
+	log_write(LOG_LEVEL_WARN, text.failed ? path : text.data, LOG_END);
+	buffer_finish(&text);
+}
+
 static int
 on_found(void *context, const struct tree_file *found)
 {
@@ -97,11 +110,7 @@ on_found(void *context, const struct tree_file *found)
 	file->look = loader->look;
 	count(loader, file, -1);
 	if (found->is_mounted && !file->is_mounted)
-		log_write(LOG_LEVEL_WARN,
-			"the file is a mount of its own (subPath, docker -v FILE): changes in "
-			"place are "
-			"served, but not another file that is put in its place outside",
-			LOG_TEXT("path", file->path), LOG_END);
+		tell_mount(file->path);
 	file->is_mounted = found->is_mounted;
 	file->is_pinned = found->is_pinned;
 	int result = intake_take(&loader->intake, found, file);
