@@ -277,6 +277,18 @@ loader_has_changes(const struct loader *loader)
 	return loader->intake.changed.count > 0;
 }
 
+bool
+loader_has_new_units(const struct loader *loader)
+{
+	for (size_t i = 0; i < loader->intake.changed.count; i++) {
+		const struct file *file = loader->intake.changed.items[i];
+		if (file->before.served != file->source.served ||
+			file->before.faulty != file->source.faulty)
+			return true;
+	}
+	return false;
+}
+
 /* The snapshot has what changed. */
 static void
 forget_changes(struct loader *loader)

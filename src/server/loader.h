@@ -31,7 +31,8 @@ void loader_free(struct loader *);
 struct look {
 	bool changed; /* a file's source is not what it was */
 	bool missed; /* a file was not found: loader_verify says whether it is gone */
-	bool unsettled; /* content that is not known to be complete was left out */
+	bool unsettled; /* content that is not known to be complete was left out … */
+	bool torn; /* … of files that are replaced together */
 	int64_t next_ms; /* when to look again at that, and at what is leaving; 0: no need */
 	int64_t retry_ms; /* when to look again at what could not be read, perhaps for now; 0: no need */
 };
@@ -57,8 +58,10 @@ struct unit *loader_make(struct loader *, const char *path, const char *data, si
 /* The path of a file that differs at most in its extension, or NULL. */
 const char *loader_find_like(const struct loader *, const char *path);
 
-/* Whether looks have brought anything that the last snapshot does not have. */
+/* Whether looks have brought anything that the last snapshot does not have, and whether that is more than
+ * files that are about to leave or came back. */
 bool loader_has_changes(const struct loader *);
+bool loader_has_new_units(const struct loader *);
 
 /* Make the snapshot of all files from the one made before, or NULL at first. Returns NULL when memory is
  * out. */

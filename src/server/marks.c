@@ -68,8 +68,14 @@ add_mark(struct marks *marks, const char *path)
 void
 marks_all(struct marks *marks)
 {
-	marks_clear(marks);
 	marks->all = marks->all_fresh = true;
+}
+
+void
+marks_lose(struct marks *marks)
+{
+	marks_clear(marks);
+	marks_all(marks);
 }
 
 struct mark *
@@ -79,7 +85,7 @@ marks_make(struct marks *marks, const char *path)
 	if (mark == NULL && marks->count < MAX_MARKS)
 		mark = add_mark(marks, path);
 	if (mark == NULL)
-		marks_all(marks);
+		marks_lose(marks);
 	return mark;
 }
 

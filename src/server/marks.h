@@ -42,8 +42,11 @@ struct marks {
 /* Forget all marks. */
 void marks_clear(struct marks *);
 
-/* Forget all marks and look at everything. */
+/* Look at everything. */
 void marks_all(struct marks *);
+
+/* The same, with nothing known: events were lost. */
+void marks_lose(struct marks *);
 
 /* The mark of a path, made if need be; NULL where that became everything. */
 struct mark *marks_make(struct marks *, const char *path);

@@ -329,11 +329,13 @@ update_candidate(struct publisher *publisher, const struct circumstances *circum
 		publisher->candidate != NULL ? publisher->candidate : publisher->published;
 	if (base != NULL && !loader_has_changes(loader))
 		return base;
+	bool is_new = loader_has_new_units(loader);
 	struct snapshot *newest = loader_snapshot(loader, base, circumstances);
 	if (newest == NULL)
 		return NULL;
 	snapshot_free(publisher->candidate);
 	publisher->candidate = newest;
+	publisher->is_new |= is_new;
 	return newest;
 }
 
@@ -343,13 +345,10 @@ release(struct publisher *publisher, const struct circumstances *circumstances,
 	const struct offer *offer)
 {
 	struct snapshot *snapshot = publisher->candidate;
-	bool is_new = snapshot != NULL;
+	const struct snapshot *base = snapshot != NULL ? snapshot : publisher->published;
 	bool was_told = publisher->shown != N_HOLDS && publisher->published != NULL;
-	const struct snapshot *base = is_new ? snapshot : publisher->published;
-	bool restate = was_told || strcmp(commit_of(base), offer->commit) != 0;
-	if (!is_new && !restate)
-		return false;
-	if (restate) {
+	bool is_new = publisher->is_new;
+	if (was_told || strcmp(commit_of(base), offer->commit) != 0) {
 		struct snapshot *other =
 			loader_restate(publisher->terms.loader, base, circumstances);
 		publisher->failed |= other == NULL;
@@ -358,7 +357,10 @@ release(struct publisher *publisher, const struct circumstances *circumstances,
 		snapshot_free(snapshot);
 		snapshot = other;
 	}
+	if (snapshot == NULL)
+		return false;
 	publisher->candidate = NULL;
+	publisher->is_new = false;
 	publisher->shown = N_HOLDS;
 	publish(publisher, snapshot, offer, is_new);
 	return true;

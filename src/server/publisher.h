@@ -29,6 +29,7 @@ struct publisher {
 	struct publisher_terms terms;
 	const struct snapshot *published; /* the store's current one; NULL before the first */
 	struct snapshot *candidate; /* newer than that, and held */
+	bool is_new; /* it differs in more than files that are leaving */
 	enum hold shown; /* the hold that is told with what is published; N_HOLDS: none */
 	int64_t empty_since_ms; /* 0: there are files */
 	uint64_t device; /* where there were files last */

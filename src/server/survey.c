@@ -42,19 +42,12 @@ survey_has_no_root(const struct survey *survey)
 	return *survey->problem.message != '\0';
 }
 
-/* Say once each that git is waited for, and that it no longer is. */
-static void
-tell_lock(struct survey *survey, int64_t locked_for_ms, bool is_stale)
+/* Whether a lock that is seen for so long is one that a git left which died. */
+static bool
+is_left_over(int64_t locked_for_ms, int64_t quiet_for_ms)
 {
-	if (locked_for_ms >= LOCK_TOLD_MS && survey->told_lock == 0)
-		log_write(LOG_LEVEL_INFO, "git is changing files: waiting for its index.lock to go",
-			LOG_END);
-	if (is_stale && survey->told_lock < 2)
-		log_write(LOG_LEVEL_WARN,
-			"git's index.lock is old: no longer waiting. If no git is running, delete "
-			"it",
-			LOG_END);
-	survey->told_lock = is_stale ? 2 : locked_for_ms >= LOCK_TOLD_MS;
+	return locked_for_ms >= LOCK_MAX_MS ||
+	       (locked_for_ms >= LOCK_STALE_MS && quiet_for_ms >= LOCK_STALE_MS);
 }
 
 bool
@@ -62,16 +55,25 @@ survey_waits_for_git(struct survey *survey, int64_t now_ms, int64_t last_event_m
 {
 	if (!git_is_locked(&survey->git)) {
 		survey->locked_ms = 0;
-		survey->told_lock = 0;
+		survey->told_lock = survey->is_stale = false;
 		return false;
 	}
 	if (survey->locked_ms == 0)
 		survey->locked_ms = now_ms;
 	int64_t locked_for_ms = now_ms - survey->locked_ms;
-	bool is_stale = locked_for_ms >= LOCK_MAX_MS ||
-			(locked_for_ms >= LOCK_STALE_MS && now_ms - last_event_ms >= LOCK_STALE_MS);
-	tell_lock(survey, locked_for_ms, is_stale);
-	return !is_stale;
+	if (locked_for_ms >= LOCK_TOLD_MS && !survey->told_lock) {
+		log_write(LOG_LEVEL_INFO, "git is changing files: waiting for its index.lock to go",
+			LOG_END);
+		survey->told_lock = true;
+	}
+	if (!survey->is_stale && is_left_over(locked_for_ms, now_ms - last_event_ms)) {
+		log_write(LOG_LEVEL_WARN,
+			"git's index.lock is old: no longer waiting. If no git is running, delete "
+			"it",
+			LOG_END);
+		survey->is_stale = true;
+	}
+	return !survey->is_stale;
 }
 
 static struct tree *
@@ -131,7 +133,7 @@ look_into(struct survey *survey, struct tree *tree, const struct tree_terms *ter
 {
 	struct marks *marks = watcher_marks(survey->watcher);
 	if (note_root(survey, tree) && !marks_has_all(marks)) {
-		marks_all(marks); /* what is known of parts is of no use elsewhere */
+		marks_lose(marks); /* what is known of parts is of no use elsewhere */
 		return OUTCOME_TORN;
 	}
 	if (marks_has_all(marks))
@@ -140,6 +142,8 @@ look_into(struct survey *survey, struct tree *tree, const struct tree_terms *ter
 	if (loader_look(survey->loader, tree, survey->watcher, force, look) != 0)
 		return OUTCOME_FAILED;
 	bool is_quiet = !look->changed && !look->missed && look->next_ms == 0;
+	if (look->torn)
+		return OUTCOME_TORN;
 	return is_quiet ? OUTCOME_SETTLED : verify(survey, terms);
 }
 

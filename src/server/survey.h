@@ -30,7 +30,8 @@ struct survey {
 	unsigned long filesystem; /* statfs(2)'s type */
 	/* The wait for git, on clock_ms(). */
 	int64_t locked_ms; /* since when its lock is seen; 0: it is not */
-	int told_lock; /* 1: that it is waited for, 2: that it no longer is */
+	bool told_lock; /* that it is waited for */
+	bool is_stale; /* it is not waited for any more */
 };
 
 /* Fill in the borrowed part before. Returns -1 when memory is out. */

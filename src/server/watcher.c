@@ -257,7 +257,7 @@ take_event(struct watcher *watcher, const struct inotify_event *event, int64_t n
 	if ((event->mask & IN_Q_OVERFLOW) != 0) {
 		log_write(LOG_LEVEL_WARN, "events were lost: looking everywhere", LOG_END);
 		watcher->state.overflows++;
-		marks_all(&watcher->marks);
+		marks_lose(&watcher->marks);
 		return true;
 	}
 	const struct watch *watch = watches_find(&watcher->watches, event->wd);
@@ -285,7 +285,7 @@ watcher_read(struct watcher *watcher, int64_t now_ms)
 		if (length <= 0) { /* start anew, with a look at everything */
 			stop_inotify(watcher);
 			watcher->state.restarts++;
-			marks_all(&watcher->marks);
+			marks_lose(&watcher->marks);
 			return true;
 		}
 		for (const char *at = events; at < events + length;) {

@@ -81,7 +81,7 @@ a_look_at_everything_is_over_when_nothing_new_came(void **state)
 	assert_true(marks_has_all(&marks));
 	marks_begin_look(&marks);
 	assert_true(marks_above(&marks, "a/b").looked);
-	marks_all(&marks); /* events were lost meanwhile */
+	marks_lose(&marks); /* meanwhile */
 	marks_forget_looked(&marks);
 	assert_true(marks_has_all(&marks));
 	marks_begin_look(&marks);
