@@ -142,7 +142,9 @@ stop(struct server *server)
 		worker_drain(server->workers[i]);
 	for (size_t i = 0; i < server->n_workers; i++)
 		worker_join(server->workers[i]);
-	reloader_free(server->reloader); /* may still finish jobs of the workers */
+	if (!reloader_stop(server->reloader)) /* may still finish jobs of the workers */
+		_exit(EXIT_SUCCESS);
+	reloader_free(server->reloader);
 	for (size_t i = 0; i < server->n_workers; i++)
 		worker_free(server->workers[i]);
 	free(server->workers);

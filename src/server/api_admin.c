@@ -5,8 +5,13 @@
 #include "core/json_put.h"
 #include "server/api.h"
 #include "server/api_reply.h"
+#include "server/clock.h"
+#include "server/figures.h"
 #include "server/job.h"
 #include "server/metrics.h"
+#include "server/status.h"
+
+enum { BUSY_MS = 500 }; /* a look that takes so long is not waited for */
 
 static void
 post_job(const struct request *request, struct reply *reply, enum job_kind kind)
@@ -21,10 +26,16 @@ post_job(const struct request *request, struct reply *reply, enum job_kind kind)
 	reply->job->all_files = files != NULL && strcmp(files, "all") == 0;
 }
 
+/* Where a look hangs, as on a file server that is gone, the reload thread cannot answer. */
 void
 api_status(const struct request *request, struct reply *reply)
 {
-	post_job(request, reply, JOB_STATUS);
+	const struct figures *figures = request->api->figures;
+	long long began_ms = figures_get(figures, FIGURE_LOOK_BEGAN_MS);
+	if (began_ms > 0 && clock_ms() - began_ms >= BUSY_MS)
+		status_put_busy(request->snapshot, figures, &reply->body);
+	else
+		post_job(request, reply, JOB_STATUS);
 }
 
 void

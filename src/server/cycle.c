@@ -57,8 +57,8 @@ cycle_new(const struct cycle_terms *terms)
 		return NULL;
 	cycle->terms = *terms;
 	cycle->figures = terms->figures;
-	cycle->loader = loader_new(
-		&(struct loader_terms){terms->rules, terms->settle_ms, terms->delete_grace_ms});
+	cycle->loader = loader_new(&(struct loader_terms){
+		terms->rules, terms->settle_ms, terms->delete_grace_ms, terms->stopping});
 	cycle->watcher = watcher_new(terms->without_inotify);
 	cycle->survey = (struct survey){.path = terms->directory,
 		.loader = cycle->loader,
@@ -215,6 +215,12 @@ offer(struct cycle *cycle)
 		.device = survey->device,
 	};
 	return publisher_offer(&cycle->publisher, &found);
+}
+
+bool
+cycle_has_leaving(const struct cycle *cycle)
+{
+	return loader_counts(cycle->loader)->files[FILE_LEAVING] > 0;
 }
 
 bool

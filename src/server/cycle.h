@@ -17,6 +17,7 @@ struct store;
 struct cycle_terms {
 	const char *directory;
 	const struct prompt_rules *rules;
+	const atomic_bool *stopping; /* set by another thread: a look ends early */
 	struct store *store; /* the cycle is its only publisher */
 	struct figures *figures;
 	int64_t quiet_ms; /* look once nothing has happened for so long, … */
@@ -55,6 +56,9 @@ bool cycle_create(struct cycle *, struct creation *);
 
 /* Put how things stand, in JSON, with good files or without. */
 void cycle_put_status(const struct cycle *, bool all_files, struct buffer *);
+
+/* Whether files that are gone are served for a moment more. */
+bool cycle_has_leaving(const struct cycle *);
 
 /* Whether the newest files are served and nothing is wrong with them. */
 bool cycle_is_clean(const struct cycle *);

@@ -14,6 +14,7 @@
 #include "server/watcher.h"
 
 struct loader {
+	const atomic_bool *stopping;
 	struct intake intake;
 	struct files files;
 	struct files added; /* by the look under way */
@@ -35,6 +36,7 @@ loader_new(const struct loader_terms *terms)
 	struct loader *loader = calloc(1, sizeof(*loader));
 	if (loader == NULL)
 		return NULL;
+	loader->stopping = terms->stopping;
 	loader->intake = (struct intake){
 		.settle_ms = terms->settle_ms, .delete_grace_ms = terms->delete_grace_ms};
 	if (intake_init(&loader->intake, terms->rules) == 0)
@@ -102,7 +104,9 @@ on_found(void *context, const struct tree_file *found)
 {
 	struct looking *looking = context;
 	struct loader *loader = looking->loader;
-	struct file *file = find_or_add(looking, found);
+	struct file *file = atomic_load_explicit(loader->stopping, memory_order_relaxed)
+				    ? NULL
+				    : find_or_add(looking, found);
 	if (file == NULL)
 		return -1;
 	if (found->is_directory)
@@ -217,7 +221,7 @@ on_found_again(void *context, const struct tree_file *found)
 		note_difference(verifying, found->is_pinned);
 	if (file != NULL)
 		file->look = loader->look;
-	return 0;
+	return atomic_load_explicit(loader->stopping, memory_order_relaxed) ? -1 : 0;
 }
 
 /* What the first look found and the second did not has changed too. */

@@ -1,6 +1,7 @@
 /* loader.h -- the next snapshot, from the tree and the last one. */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -22,6 +23,7 @@ struct loader_terms {
 	const struct prompt_rules *rules; /* borrowed */
 	int64_t settle_ms; /* content without evidence is complete when it has not changed for so long */
 	int64_t delete_grace_ms; /* how long a file that is gone is served on */
+	const atomic_bool *stopping; /* set by another thread: looks end early, and fail */
 };
 
 /* Returns NULL when memory is out. */

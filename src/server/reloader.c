@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/error.h"
@@ -17,6 +18,8 @@
 #include "server/job.h"
 #include "server/log.h"
 #include "server/wake.h"
+
+enum { STOP_SECONDS = 2 }; /* that a look may take to end */
 
 /* Jobs in the order of their coming. */
 struct queue {
@@ -47,7 +50,9 @@ reloader_new(const struct cycle_terms *terms)
 		return NULL;
 	}
 	reloader->wake = wake_open();
-	reloader->cycle = cycle_new(terms);
+	struct cycle_terms own = *terms;
+	own.stopping = &reloader->stopping;
+	reloader->cycle = cycle_new(&own);
 	if (reloader->wake >= 0 && reloader->cycle != NULL)
 		return reloader;
 	reloader_free(reloader);
@@ -92,12 +97,19 @@ end_job(struct reloader *reloader, struct job *job)
 	job->on_done(job);
 }
 
-/* End the jobs that waited for a round to be over. */
+/* End the jobs that waited for a round to be over. What was deleted before a reload is to be gone behind it. */
 static void
 end_waits(struct reloader *reloader)
 {
-	for (struct job *job; (job = take_job(&reloader->awaiting)) != NULL;)
-		end_job(reloader, job);
+	struct queue queue = reloader->awaiting;
+	bool stopping = atomic_load(&reloader->stopping);
+	bool has_leaving = cycle_has_leaving(reloader->cycle) && !stopping;
+	reloader->awaiting = (struct queue){0};
+	for (struct job *job; (job = take_job(&queue)) != NULL;)
+		if (job->kind == JOB_RELOAD && has_leaving)
+			put_job(&reloader->awaiting, job);
+		else
+			end_job(reloader, job);
 	if (reloader->report)
 		log_write(LOG_LEVEL_INFO, "looked everywhere, as SIGHUP asked",
 			LOG_TEXT("clean", cycle_is_clean(reloader->cycle) ? "yes" : "no"), LOG_END);
@@ -174,16 +186,27 @@ reloader_start(struct reloader *reloader, struct error *error)
 	return 0;
 }
 
+bool
+reloader_stop(struct reloader *reloader)
+{
+	struct timespec end;
+	if (reloader == NULL || !reloader->started)
+		return true;
+	atomic_store(&reloader->stopping, true);
+	wake_ring(reloader->wake);
+	clock_gettime(CLOCK_REALTIME, &end);
+	end.tv_sec += STOP_SECONDS;
+	reloader->started = pthread_timedjoin_np(reloader->thread, NULL, &end) != 0;
+	if (reloader->started)
+		log_write(LOG_LEVEL_WARN, "a look at the files hangs: ending without it", LOG_END);
+	return !reloader->started;
+}
+
 void
 reloader_free(struct reloader *reloader)
 {
 	if (reloader == NULL)
 		return;
-	if (reloader->started) {
-		atomic_store(&reloader->stopping, true);
-		wake_ring(reloader->wake);
-		pthread_join(reloader->thread, NULL);
-	}
 	cycle_free(reloader->cycle);
 	if (reloader->wake >= 0)
 		close(reloader->wake);

@@ -1,6 +1,8 @@
 /* reloader.h -- the reload thread, and what is asked of it. */
 #pragma once
 
+#include <stdbool.h>
+
 struct cycle_terms;
 struct error;
 struct job;
@@ -15,7 +17,11 @@ int reloader_load(struct reloader *, struct error *);
 /* Start the thread. Returns -1 with an error. */
 int reloader_start(struct reloader *, struct error *);
 
-/* End the thread, if it was started, after the jobs posted before, and free all. */
+/* End the thread, if it was started, after the jobs posted before. Returns false where it hangs in a look, as on
+ * a file server that is gone: then nothing that it uses may be freed. NULL is fine. */
+bool reloader_stop(struct reloader *);
+
+/* After reloader_stop. NULL is fine. */
 void reloader_free(struct reloader *);
 
 /* Look everywhere soon, and log the outcome. Any thread, and signal-safe. */

@@ -74,12 +74,12 @@ put_watch(struct buffer *out, const struct status *status)
 }
 
 static void
-put_holds(struct buffer *out, const struct status *status)
+put_holds(struct buffer *out, const struct figures *figures)
 {
 	bool first = true;
 	buffer_puts(out, ",\"holds\":[");
 	for (int i = 0; i < N_HOLDS; i++) {
-		long long since = atomic_load(&status->figures->held_since_ms[i]);
+		long long since = atomic_load(&figures->held_since_ms[i]);
 		if (since == 0)
 			continue;
 		buffer_printf(out, "%s{\"cause\":\"%s\",\"age_ms\":%lld}", first ? "" : ",",
@@ -159,22 +159,38 @@ put_publications(struct buffer *out, const struct status *status)
 	buffer_putc(out, ']');
 }
 
+/* Put what the snapshot tells, with an opening brace. */
+static void
+put_snapshot(struct buffer *out, const struct snapshot *snapshot, bool settled)
+{
+	buffer_printf(out, "{\"generation\":%llu,\"settled\":%s,\"prompts\":%zu",
+		snapshot != NULL ? (unsigned long long)snapshot->generation : 0, boolean(settled),
+		snapshot != NULL ? snapshot->n_groups : 0);
+	put_text_or_null(out, "revision", snapshot != NULL ? snapshot->revision : NULL);
+	put_problems(out, snapshot);
+}
+
+void
+status_put_busy(const struct snapshot *snapshot, const struct figures *figures, struct buffer *out)
+{
+	put_snapshot(out, snapshot, false);
+	put_text_or_null(
+		out, "source_revision", snapshot != NULL ? snapshot->source_revision : NULL);
+	put_holds(out, figures);
+	buffer_printf(out, ",\"scan_in_progress_ms\":%lld}",
+		(long long)clock_ms() - figures_get(figures, FIGURE_LOOK_BEGAN_MS));
+}
+
 void
 status_put(const struct status *status, bool all_files, struct buffer *out)
 {
-	const struct snapshot *snapshot = status->snapshot;
 	struct listing listing = {.out = out, .all = all_files};
-	buffer_printf(out, "{\"generation\":%llu,\"settled\":%s",
-		snapshot != NULL ? (unsigned long long)snapshot->generation : 0,
-		boolean(status->settled));
-	put_text_or_null(out, "revision", snapshot != NULL ? snapshot->revision : NULL);
+	put_snapshot(out, status->snapshot, status->settled);
 	put_text_or_null(out, "source_revision", status->commit);
-	buffer_printf(out, ",\"prompts\":%zu", snapshot != NULL ? snapshot->n_groups : 0);
 	put_directory(out, status);
 	put_watch(out, status);
-	put_holds(out, status);
+	put_holds(out, status->figures);
 	put_counts(out, loader_counts(status->loader));
-	put_problems(out, snapshot);
 	buffer_puts(out, ",\"file_list\":[");
 	loader_report(status->loader, on_file, &listing);
 	buffer_putc(out, ']');

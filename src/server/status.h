@@ -38,5 +38,8 @@ struct status {
 	size_t n_publications;
 };
 
+/* Put what is known without the reload thread, which is busy with a look. Any thread. */
+void status_put_busy(const struct snapshot *, const struct figures *, struct buffer *);
+
 /* Put it, with the files that are not good or with all. */
 void status_put(const struct status *, bool all_files, struct buffer *);

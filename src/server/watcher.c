@@ -198,7 +198,8 @@ take_evidence(struct watcher *watcher, struct mark *mark, enum lookup_kind kind,
 		{IN_CREATE | IN_DELETE | IN_MOVED_FROM, EVIDENCE_NONE    },
 	};
 	struct sighting *sighting = kind == LOOKUP_FILE ? &mark->target : &mark->own;
-	for (size_t i = 0; i < sizeof(meanings) / sizeof(meanings[0]); i++)
+	bool of_file = (events & IN_ISDIR) == 0 && kind != LOOKUP_HOP;
+	for (size_t i = 0; of_file && i < sizeof(meanings) / sizeof(meanings[0]); i++)
 		if ((events & meanings[i].events) != 0)
 			*sighting = (struct sighting){meanings[i].evidence, now_ms};
 	mark->transacted = watcher->locked;
