@@ -18,8 +18,7 @@
 #include "core/text.h"
 #include "server/walk.h"
 
-/* A ConfigMap's link to the directory with its present files: one rename of it changes all. */
-static const char pin_name[] = "..data";
+const char tree_pin_name[] = "..data";
 
 struct tree {
 	struct tree_terms terms;
@@ -171,55 +170,47 @@ bring_error(struct scan *scan, const char *path, int reason)
 }
 
 static bool
-leads_back(const struct step *step, const struct statx *stat)
+leads_back(const struct step *from, const struct step *to)
 {
-	for (; step != NULL; step = step->from)
-		if (step->device == makedev(stat->stx_dev_major, stat->stx_dev_minor) &&
-			step->inode == stat->stx_ino)
+	for (; from != NULL; from = from->from)
+		if (from->device == to->device && from->inode == to->inode)
 			return true;
 	return false;
 }
 
-/* Links are followed one deep: below a linked directory further ones could multiply without end. */
+/* Why a directory is not looked into, or NULL. Links are followed one deep: below a linked directory further
+ * ones could multiply without end. */
 static const char *
-reason_to_stay_out(const struct step *from, const struct statx *stat, bool is_link)
+reason_to_stay_out(const struct step *to, bool is_link)
 {
-	if (from->level + 1 > TREE_MAX_LEVELS)
+	if (to->level > TREE_MAX_LEVELS)
 		return "more than 16 levels of directories";
-	if (is_link && from->linked)
+	if (is_link && to->from->linked)
 		return "a link to a directory below another: only one is followed";
-	if (leads_back(from, stat))
+	if (leads_back(to->from, to))
 		return "the link leads back to a directory above it";
 	return NULL;
 }
 
-/* Look into a directory, of which a link's walk has the step already. */
+/* Look into a directory of that identity, which stands in another one or at the end of a link's walk. */
 static int
-enter_directory(struct scan *scan, const struct step *from, const char *name, const char *path,
-	const struct statx *stat, const struct step *linked, const char *wanted)
+enter_directory(struct scan *scan, struct step to, const char *name, const struct step *linked,
+	const char *wanted)
 {
-	const char *problem = reason_to_stay_out(from, stat, linked != NULL);
+	to.level = to.from->level + 1;
+	to.linked = linked != NULL || to.from->linked;
+	to.pinned = to.from->pinned;
+	const char *problem = reason_to_stay_out(&to, linked != NULL);
 	if (problem != NULL)
-		return bring_problem(scan, path, true, problem);
-	int descriptor = openat(linked != NULL ? linked->descriptor : from->descriptor,
+		return bring_problem(scan, to.path, true, problem);
+	to.descriptor = openat(linked != NULL ? linked->descriptor : to.from->descriptor,
 		linked != NULL ? "." : name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (descriptor < 0) {
+	if (to.descriptor < 0) {
 		bool gone = errno == ENOENT || errno == ENOTDIR || errno == ELOOP;
-		return gone ? 0 : bring_error(scan, path, errno);
+		return gone ? 0 : bring_error(scan, to.path, errno);
 	}
-	struct step step = {
-		.above = linked != NULL ? linked->above : from,
-		.from = from,
-		.path = path,
-		.descriptor = descriptor,
-		.device = makedev(stat->stx_dev_major, stat->stx_dev_minor),
-		.inode = stat->stx_ino,
-		.level = from->level + 1,
-		.linked = linked != NULL || from->linked,
-		.pinned = from->pinned,
-	};
-	int result = scan_directory(scan, &step, wanted);
-	close(descriptor);
+	int result = scan_directory(scan, &to, wanted);
+	close(to.descriptor);
 	return result;
 }
 
@@ -269,7 +260,13 @@ scan_link(struct scan *scan, const struct step *step, const char *name, const ch
 	if (reason != 0)
 		result = bring_broken_link(scan, step, name, path, reason);
 	else if (found != NULL)
-		result = enter_directory(scan, step, name, path, &walk.end, found, wanted);
+		result = enter_directory(scan,
+			(struct step){.above = found->above,
+				.from = step,
+				.path = path,
+				.device = found->device,
+				.inode = found->inode},
+			name, found, wanted);
 	else if (wanted == NULL && name_is_prompt_file(name))
 		result = bring_file(scan, path, &walk.end, walk.parent, walk.name, step);
 	walk_finish(&walk);
@@ -317,7 +314,13 @@ scan_name(struct scan *scan, const struct step *step, const char *name, const ch
 	if (S_ISLNK(stat.stx_mode))
 		return scan_link(scan, step, name, path, wanted);
 	if (S_ISDIR(stat.stx_mode))
-		return enter_directory(scan, step, name, path, &stat, NULL, wanted);
+		return enter_directory(scan,
+			(struct step){.above = step,
+				.from = step,
+				.path = path,
+				.device = makedev(stat.stx_dev_major, stat.stx_dev_minor),
+				.inode = stat.stx_ino},
+			name, NULL, wanted);
 	if (wanted != NULL || !name_is_prompt_file(name))
 		return 0;
 	return bring_file(scan, path, &stat, step, name, NULL);
@@ -365,11 +368,11 @@ static int
 follow_pin(struct scan *scan, struct walk *walk, struct step *step)
 {
 	struct stat stat;
-	tell(scan, LOOKUP_HOP, step, pin_name);
-	if (fstatat(step->descriptor, pin_name, &stat, AT_SYMLINK_NOFOLLOW) != 0 ||
+	tell(scan, LOOKUP_HOP, step, tree_pin_name);
+	if (fstatat(step->descriptor, tree_pin_name, &stat, AT_SYMLINK_NOFOLLOW) != 0 ||
 		!S_ISLNK(stat.st_mode))
 		return 0;
-	const struct step *found = walk_to(walk, step, pin_name);
+	const struct step *found = walk_to(walk, step, tree_pin_name);
 	const char *problem = NULL;
 	if (found == NULL)
 		problem = arena_printf(scan->tree->arena, "the link ..data cannot be followed: %s",

@@ -13,6 +13,9 @@ struct error;
  * only. One thread. */
 struct tree;
 
+/* "..data", a ConfigMap's link to the directory with its present files: one rename of it changes all. */
+extern const char tree_pin_name[];
+
 /* Changes whenever the content does, as far as the file system tells. */
 struct signature {
 	uint64_t device, inode;

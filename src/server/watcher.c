@@ -216,6 +216,16 @@ is_relevant(const char *name, uint32_t events)
 	       (name_is_prompt_file(name) || (events & entry_events) != 0);
 }
 
+/* Whether a link was renamed into its place that brings all behind it at once: one on the way to the prompt
+ * directory, or a ConfigMap's. */
+static bool
+is_swap(const struct use *use, const struct inotify_event *event)
+{
+	return use->kind == LOOKUP_HOP && event->len > 0 &&
+	       (event->mask & (IN_MOVED_TO | IN_ISDIR)) == IN_MOVED_TO &&
+	       (*use->path == '\0' || strcmp(use->name, tree_pin_name) == 0);
+}
+
 /* Mark what one use of a directory makes of an event. Where a link was swapped, *swapped is its mark. */
 static bool
 take_use(struct watcher *watcher, const struct use *use, const struct inotify_event *event,
@@ -224,14 +234,11 @@ take_use(struct watcher *watcher, const struct use *use, const struct inotify_ev
 	char path[PATH_MAX];
 	const char *name = event->len > 0 ? event->name : NULL;
 	const char *at = use->path;
-	/* A link that is renamed into its place brings all behind it at once. */
-	bool swap = name != NULL && (event->mask & (IN_MOVED_TO | IN_ISDIR)) == IN_MOVED_TO;
 	if (name != NULL && use->kind == LOOKUP_NAMES) {
 		int length = snprintf(path, sizeof(path), "%s%s%s", use->path,
 			*use->path != '\0' ? "/" : "", name);
 		if (!is_relevant(name, event->mask) || (size_t)length >= sizeof(path))
 			return false;
-		swap &= !name_is_prompt_file(name);
 		at = path;
 	} else if (name != NULL && strcmp(name, use->name) != 0) {
 		return false;
@@ -244,9 +251,10 @@ take_use(struct watcher *watcher, const struct use *use, const struct inotify_ev
 	if (mark == NULL)
 		return true;
 	take_evidence(watcher, mark, use->kind, name != NULL ? event->mask : 0, now_ms);
-	mark->published |= swap;
-	if (swap)
+	if (is_swap(use, event)) {
+		mark->published = true;
 		*swapped = mark;
+	}
 	return true;
 }
 
@@ -313,15 +321,12 @@ enum evidence
 watcher_evidence(const struct watcher *watcher, const char *path, bool is_linked, int64_t now_ms)
 {
 	const struct mark *mark = marks_find(&watcher->marks, path);
-	bool published = marks_above(&watcher->marks, path).published;
 	if (mark == NULL)
-		return published ? EVIDENCE_COMPLETE : EVIDENCE_NONE;
-	const struct sighting *sighting = is_linked ? &mark->target : &mark->own;
+		return EVIDENCE_NONE;
 	if (is_writing(mark, now_ms, WRITE_LOST_MS))
 		return EVIDENCE_WRITING;
-	if (sighting->evidence == EVIDENCE_COMPLETE || (mark->transacted && !watcher->locked))
-		return EVIDENCE_COMPLETE;
-	return published && sighting->at_ms == 0 ? EVIDENCE_COMPLETE : EVIDENCE_NONE;
+	enum evidence evidence = is_linked ? mark->target.evidence : mark->own.evidence;
+	return evidence == EVIDENCE_COMPLETE ? EVIDENCE_COMPLETE : EVIDENCE_NONE;
 }
 
 bool

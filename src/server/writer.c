@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "core/error.h"
+#include "server/tree.h"
 
 /* Ignored by the loader: the name starts with a dot. One writer thread needs only one name. */
 static const char temporary_name[] = ".promptd-new.tmp";
@@ -43,7 +44,7 @@ result_of(int reason, const char *path, struct error *error)
 static int
 refuse_pinned(int directory)
 {
-	if (faccessat(directory, "..data", F_OK, AT_SYMLINK_NOFOLLOW) != 0)
+	if (faccessat(directory, tree_pin_name, F_OK, AT_SYMLINK_NOFOLLOW) != 0)
 		return directory;
 	close(directory);
 	errno = EROFS;
