@@ -2,7 +2,6 @@
 import contextlib
 import os
 import shlex
-import shutil
 import sys
 import unittest
 
@@ -72,14 +71,12 @@ class Projections(VolumeTest):
     def test_D1_first_projection(self):
         for visible_first in (False, True):
             with self.subTest(visible_first=visible_first):
-                volume = self.volume(visible_first=visible_first, delay=GAP)
-                server = self.serve(*EAGER)
+                volume = ConfigMap(self.scratch / f"volume{visible_first}", visible_first, GAP)
+                server = self.serve(*EAGER, directory=volume.directory)
                 with self.watch(server, always=()) as watched:
                     self.check_projection(server, volume, "r1")
                 watched.check_sets([{}, self.texts("r1")])
                 self.assertEqual(server.problems(), [])
-                server.stop()
-                shutil.rmtree(volume.directory)
 
     def test_D2_new_values(self):
         volume = self.volume(delay=0.004)
