@@ -42,7 +42,7 @@ struct cycle {
 	int64_t retry_ms; /* … and at what could not be read */
 	int64_t looked_ms; /* when all was looked at last, … */
 	int64_t look_ms; /* … and what the last look took */
-	int64_t poll_ms; /* how long until all is looked at again, at least */
+	int64_t all_us, last_all_us; /* what the last two looks at everything took */
 	bool waits_for_git;
 	bool writing; /* all is quiet but for files that are not closed */
 	bool unsettled; /* content was left out */
@@ -146,7 +146,10 @@ poll_interval_ms(const struct cycle *cycle)
 	bool blind = watcher_state(cycle->watcher)->blind || cycle->publisher.failed ||
 		     survey_has_no_root(&cycle->survey);
 	int64_t base = blind ? earlier(BLIND_POLL_MS, cycle->terms.poll_ms) : cycle->terms.poll_ms;
-	return base > cycle->poll_ms ? base : cycle->poll_ms;
+	/* One look that was slow, because the machine was busy, does not count. */
+	int64_t usual_us = earlier(cycle->all_us, cycle->last_all_us);
+	int64_t least_ms = usual_us * POLL_SHARE / 1000;
+	return base > least_ms ? base : least_ms;
 }
 
 static void
@@ -297,7 +300,8 @@ look(struct cycle *cycle, bool force, struct look *found)
 	cycle->unsettled = found->unsettled;
 	if (everything) {
 		cycle->looked_ms = clock_ms();
-		cycle->poll_ms = took_us * POLL_SHARE / 1000;
+		cycle->last_all_us = cycle->all_us;
+		cycle->all_us = took_us;
 	}
 	return outcome;
 }

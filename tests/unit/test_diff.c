@@ -11,13 +11,10 @@ enum { MOST_FILES = 3 };
 static void
 on_prompt(void *context, const struct entry *before, const struct entry *now)
 {
+	static const char signs[] = "~+-";
 	const struct entry *entry = now != NULL ? now : before;
-	const struct prompt *prompt = entry->prompt;
-	buffer_printf(context, "%s%s %s\n",
-		before == NULL ? "+"
-		: now == NULL  ? "-"
-			       : "~",
-		prompt->id, prompt->version != NULL ? prompt->version : "-");
+	buffer_printf(context, "%c%s %s\n", signs[before == NULL ? 1 : 2 * (now == NULL)],
+		entry->prompt->id, entry->prompt->version != NULL ? entry->prompt->version : "-");
 }
 
 static const struct {
