@@ -3,7 +3,7 @@
 
 #include <stddef.h>
 
-#include "server/tree.h"
+#include "server/lookup.h"
 
 struct marks;
 
