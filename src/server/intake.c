@@ -189,6 +189,7 @@ leave(struct intake *intake, const struct tree_file *found, struct file *file)
 	bool writing = watcher_evidence(intake->watcher, found->path, found->is_linked,
 			       intake->now_ms) == EVIDENCE_WRITING;
 	intake->look->unsettled = true;
+	intake->look->waiting |= !writing;
 	intake->look->torn |= found->is_pinned && !writing;
 	look_again(intake, found->path,
 		writing ? intake->now_ms + WRITE_IDLE_MS : file->seen_ms + intake->settle_ms,

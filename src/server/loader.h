@@ -34,7 +34,8 @@ struct look {
 	bool changed; /* a file's source is not what it was */
 	bool missed; /* a file was not found: loader_verify says whether it is gone */
 	bool unsettled; /* content that is not known to be complete was left out … */
-	bool torn; /* … of files that are replaced together */
+	bool waiting; /* … though nobody is writing: it settles by itself … */
+	bool torn; /* … among files that are replaced together */
 	int64_t next_ms; /* when to look again at that, and at what is leaving; 0: no need */
 	int64_t retry_ms; /* when to look again at what could not be read, perhaps for now; 0: no need */
 };

@@ -132,19 +132,25 @@ look_into(struct survey *survey, struct tree *tree, const struct tree_terms *ter
 	struct look *look)
 {
 	struct marks *marks = watcher_marks(survey->watcher);
-	if (note_root(survey, tree) && !marks_has_all(marks)) {
-		marks_lose(marks); /* what is known of parts is of no use elsewhere */
-		return OUTCOME_TORN;
+	bool known = survey->inode != 0;
+	if (note_root(survey, tree)) {
+		survey->moved = known;
+		if (!marks_has_all(marks)) {
+			marks_lose(marks); /* what is known of parts is of no use elsewhere */
+			return OUTCOME_TORN;
+		}
 	}
 	if (marks_has_all(marks))
 		git_find(&survey->git, tree, terms);
 	git_read_commit(&survey->git, tree);
 	if (loader_look(survey->loader, tree, survey->watcher, force, look) != 0)
 		return OUTCOME_FAILED;
-	bool is_quiet = !look->changed && !look->missed && look->next_ms == 0;
-	if (look->torn)
+	if (look->torn || (survey->moved && look->waiting))
 		return OUTCOME_TORN;
-	return is_quiet ? OUTCOME_SETTLED : verify(survey, terms);
+	bool is_quiet = !look->changed && !look->missed && look->next_ms == 0;
+	enum outcome outcome = is_quiet ? OUTCOME_SETTLED : verify(survey, terms);
+	survey->moved &= outcome != OUTCOME_SETTLED;
+	return outcome;
 }
 
 enum outcome

@@ -27,6 +27,7 @@ struct survey {
 	struct error problem; /* why it could not be looked at; an empty message where it was */
 	char resolved[4096]; /* "" where it is missing */
 	uint64_t device, inode;
+	bool moved; /* it is another one than that of the last settled look */
 	unsigned long filesystem; /* statfs(2)'s type */
 	/* The wait for git, on clock_ms(). */
 	int64_t locked_ms; /* since when its lock is seen; 0: it is not */

@@ -86,7 +86,6 @@ tree_open(
 	int reason = found != NULL ? 0 : errno == 0 ? ENOTDIR : errno;
 	if (found != NULL) {
 		tree->root = *found;
-		tree->root.pinned = tree->walk.links > 0;
 		tree->root.descriptor =
 			openat(found->descriptor, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		reason = tree->root.descriptor < 0 ? errno : 0;

@@ -55,7 +55,7 @@ struct tree_file {
 	bool is_directory; /* the problem hides all below the path */
 	bool is_transient; /* the problem may be gone soon, without an event */
 	bool is_linked; /* found through a link of its own */
-	bool is_pinned; /* all beside it is put in place, and replaced, at once */
+	bool is_pinned; /* behind a link "..data": all beside it is replaced at once */
 	bool is_mounted; /* by itself: renames over it cannot be seen */
 	const struct step *step; /* where its name stands */
 	const char *name;

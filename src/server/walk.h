@@ -20,7 +20,7 @@ struct step {
 	ino_t inode;
 	unsigned level; /* below the tree's directory */
 	bool linked; /* at or below a link to a directory */
-	bool pinned; /* at or below a link whose swap changes all below it */
+	bool pinned; /* behind a link "..data" */
 };
 
 struct walk {

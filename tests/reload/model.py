@@ -353,6 +353,13 @@ class ModelServer(LiveServer):
         self.signal(signal.SIGCONT)
         self.stopped_at = None
 
+    def is_at_rest(self):
+        """Whether nothing is left to be done, or there is no directory."""
+        status = self.status()
+        if "directory" not in status:  # in the midst of a scan the server tells less
+            return False
+        return status["settled"] or not status["directory"]["available"]
+
     def print_log(self):
         """Nobody wants the logs of all that shrinking tries."""
 
@@ -430,13 +437,9 @@ class World:
     def forget_events(self):
         """Wait until the server has nothing in hand. That a file was closed a moment ago counts as
         proof that it is complete: a writer whom no event tells must not begin within that moment."""
-        def is_at_rest():
-            status = self.server.status()
-            return status["settled"] or not status["directory"]["available"]
-
         with self.chaos_held():
             self.server.thaw()
-            wait_until(is_at_rest, "the server has nothing in hand", self.patience)
+            wait_until(self.server.is_at_rest, "the server has nothing in hand", self.patience)
 
     def write_pieces(self, write, data, content, gaps):
         """Write in as many pieces as there are gaps, and one more."""
@@ -517,9 +520,8 @@ class World:
 
     def faults(self, served):
         sight = self.step()
-        settled = sight.is_hidden("") or self.server.status()["settled"]
         faults = self.era.faults(served, sight)
-        return faults if settled else [*faults, "the server is not settled"]
+        return faults if self.server.is_at_rest() else [*faults, "the server is not settled"]
 
     def settle(self):
         """Wait until the server serves what it should: a new era."""
@@ -562,11 +564,12 @@ class World:
 
     def check_full_look(self):
         """A look at everything finds nothing that events had not told."""
-        before = self.server.status()["generation"]
+        before = self.server.status().get("generation")
         self.reload()
         self.wait_for_agreement()
         status = self.server.status()
-        knows_all = not self.is_blind and status["directory"]["available"]
+        is_there = status.get("directory", {}).get("available")
+        knows_all = is_there and not self.is_blind
         if knows_all and status["generation"] != before:
             raise Divergence(f"a full look made a new generation: {status['reloads'][:2]}")
 

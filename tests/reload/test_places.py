@@ -659,7 +659,7 @@ class Limits(PlaceTest):
                 if line.endswith("[heap]")][-1]
 
     def test_G26_a_huge_directory(self):
-        count = 50000 if LONG else 2000
+        count = 50000 if LONG else 1000
         files = {f"d{i % 100}/p{i}.yaml": prompt(f"text {i}") for i in range(count)}
         server = self.serve("--watch", "poll", "--poll", "10ms", files=files)
         status = server.wait_settled(deadline=60)
