@@ -450,9 +450,7 @@ cycle_create(struct cycle *cycle, struct creation *creation)
 	if (!creation_write(
 		    creation, cycle->terms.directory, cycle->loader, cycle->publisher.published))
 		return false;
-	struct mark *mark = marks_make(watcher_marks(cycle->watcher), creation->path);
-	if (mark != NULL)
-		mark->own = (struct sighting){EVIDENCE_COMPLETE, clock_ms()};
+	watcher_note_complete(cycle->watcher, creation->path, clock_ms());
 	begin_pending(cycle, CAUSE_API);
 	cycle->urgent = true;
 	return true;

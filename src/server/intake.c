@@ -187,7 +187,7 @@ leave(struct intake *intake, const struct tree_file *found, struct file *file)
 	file->again = true;
 	file->gone_ms = 0;
 	bool writing = watcher_evidence(intake->watcher, found->path, found->is_linked,
-			       intake->now_ms) == EVIDENCE_WRITING;
+			       found->signature.changed_ns, intake->now_ms) == EVIDENCE_WRITING;
 	intake->look->unsettled = true;
 	intake->look->waiting |= !writing;
 	intake->look->torn |= found->is_pinned && !writing;
@@ -197,25 +197,35 @@ leave(struct intake *intake, const struct tree_file *found, struct file *file)
 	return 0;
 }
 
-/* Whether content that was not taken yet is known to be complete. */
+/* Whether content that was not taken yet is known to be complete. A file that was just emptied is most likely
+ * about to be written: for that no event is proof. */
 static bool
 is_complete(const struct intake *intake, const struct tree_file *found, const struct file *file)
 {
-	switch (watcher_evidence(intake->watcher, found->path, found->is_linked, intake->now_ms)) {
-	case EVIDENCE_COMPLETE:
-		return true;
-	case EVIDENCE_WRITING:
+	const struct signature *signature = &found->signature;
+	enum evidence evidence = watcher_evidence(intake->watcher, found->path, found->is_linked,
+		signature->changed_ns, intake->now_ms);
+	if (evidence == EVIDENCE_WRITING)
 		return false;
-	default:
-		break;
-	}
-	bool seen = file->seen_ms > 0 && signature_equal(&file->seen, &found->signature);
-	return is_older(&found->signature, OLD_NS) ||
+	if (evidence == EVIDENCE_COMPLETE && signature->size > 0)
+		return true;
+	bool seen = file->seen_ms > 0 && signature_equal(&file->seen, signature);
+	return is_older(signature, OLD_NS) ||
 	       (seen && intake->now_ms - file->seen_ms >= intake->settle_ms);
 }
 
-/* Read a file that may have changed. A write that began meanwhile shows in the signature or in the
- * events. */
+/* Take in what has happened. Returns how much of it to a path. */
+static unsigned
+count_events(struct intake *intake, const char *path)
+{
+	intake->now_ms = clock_ms();
+	watcher_read(intake->watcher, intake->now_ms);
+	const struct mark *mark = marks_find(watcher_marks(intake->watcher), path);
+	return mark != NULL ? mark->events : 0;
+}
+
+/* Read a file that may have changed. A write that began, or came and went, meanwhile shows in the signature or
+ * in the events. */
 static int
 read_file(struct intake *intake, const struct tree_file *found, struct file *file)
 {
@@ -223,18 +233,19 @@ read_file(struct intake *intake, const struct tree_file *found, struct file *fil
 	struct error error;
 	for (;;) {
 		enum tree_result result = TREE_CHANGED;
+		unsigned events = count_events(intake, found->path);
 		if (is_complete(intake, &now, file))
 			result = tree_read(&now, &intake->buffer, &error);
-		intake->now_ms = clock_ms();
-		watcher_read(intake->watcher, intake->now_ms);
+		bool alone = count_events(intake, found->path) == events;
 		if (result == TREE_FAILED)
 			return take_problem(intake, &now, file, &error);
-		if (result == TREE_READ && is_complete(intake, &now, file))
+		if (result == TREE_READ && alone && is_complete(intake, &now, file))
 			return take_content(intake, &now, file);
 		if (intake->tries == 0)
 			return leave(intake, &now, file);
 		intake->tries--;
 		poll(NULL, 0, FORCED_WAIT_MS);
+		tree_refresh(&now);
 	}
 }
 

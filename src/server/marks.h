@@ -22,6 +22,8 @@ struct mark {
 	char *path; /* "" for everything */
 	struct sighting own; /* of the name itself, … */
 	struct sighting target; /* … and of the file that a link of this name ends at */
+	unsigned events; /* how many were seen, … */
+	int64_t read_ns; /* … and when the last of them was read, on CLOCK_REALTIME */
 	bool published; /* all below was put in place at once, by the swap of a link */
 	bool transacted; /* it happened while a lock was held */
 	bool looked; /* the look that is under way, or was last, covers it */

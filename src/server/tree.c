@@ -432,6 +432,16 @@ read_all(int descriptor, struct buffer *out)
 	return out->failed ? ENOMEM : 0;
 }
 
+void
+tree_refresh(struct tree_file *file)
+{
+	struct statx stat;
+	if (statx(file->step->descriptor, file->name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
+		    STATX_BASIC_STATS, &stat) == 0 &&
+		S_ISREG(stat.stx_mode))
+		file->signature = signature_of(&stat);
+}
+
 /* Returns whether there is a regular file behind a descriptor, with its signature. */
 static bool
 get_signature(int descriptor, struct signature *signature)

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/name.h"
@@ -35,6 +36,7 @@ struct watcher {
 	bool locked; /* somebody changes many files, by the last event of the lock */
 	bool blind_now; /* in the look under way */
 	bool without_inotify;
+	int64_t read_ns; /* when events were read last, on CLOCK_REALTIME */
 	struct watcher_state state;
 };
 
@@ -202,6 +204,8 @@ take_evidence(struct watcher *watcher, struct mark *mark, enum lookup_kind kind,
 	for (size_t i = 0; of_file && i < sizeof(meanings) / sizeof(meanings[0]); i++)
 		if ((events & meanings[i].events) != 0)
 			*sighting = (struct sighting){meanings[i].evidence, now_ms};
+	mark->events++;
+	mark->read_ns = watcher->read_ns;
 	mark->transacted = watcher->locked;
 	mark->fresh = true;
 }
@@ -280,6 +284,14 @@ take_event(struct watcher *watcher, const struct inotify_event *event, int64_t n
 	return matters;
 }
 
+static int64_t
+realtime_ns(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
 bool
 watcher_read(struct watcher *watcher, int64_t now_ms)
 {
@@ -297,6 +309,7 @@ watcher_read(struct watcher *watcher, int64_t now_ms)
 			marks_lose(&watcher->marks);
 			return true;
 		}
+		watcher->read_ns = realtime_ns();
 		for (const char *at = events; at < events + length;) {
 			const struct inotify_event *event = (const void *)at;
 			matters |= take_event(watcher, event, now_ms);
@@ -318,15 +331,29 @@ is_writing(const struct mark *mark, int64_t now_ms, int64_t span_ms)
 }
 
 enum evidence
-watcher_evidence(const struct watcher *watcher, const char *path, bool is_linked, int64_t now_ms)
+watcher_evidence(const struct watcher *watcher, const char *path, bool is_linked,
+	int64_t changed_ns, int64_t now_ms)
 {
 	const struct mark *mark = marks_find(&watcher->marks, path);
 	if (mark == NULL)
 		return EVIDENCE_NONE;
 	if (is_writing(mark, now_ms, WRITE_LOST_MS))
 		return EVIDENCE_WRITING;
+	/* The kernel tells of a change only once it is made: what is newer than the last event is not told. */
 	enum evidence evidence = is_linked ? mark->target.evidence : mark->own.evidence;
-	return evidence == EVIDENCE_COMPLETE ? EVIDENCE_COMPLETE : EVIDENCE_NONE;
+	bool is_told = changed_ns <= mark->read_ns;
+	return evidence == EVIDENCE_COMPLETE && is_told ? EVIDENCE_COMPLETE : EVIDENCE_NONE;
+}
+
+void
+watcher_note_complete(struct watcher *watcher, const char *path, int64_t now_ms)
+{
+	struct mark *mark = marks_make(&watcher->marks, path);
+	if (mark == NULL)
+		return;
+	mark->own = (struct sighting){EVIDENCE_COMPLETE, now_ms};
+	mark->read_ns = realtime_ns();
+	mark->fresh = true;
 }
 
 bool

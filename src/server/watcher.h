@@ -31,9 +31,13 @@ void watcher_end(struct watcher *);
 /* Take in what has happened. Returns whether any of it matters. */
 bool watcher_read(struct watcher *, int64_t now_ms);
 
-/* What is known of a file's content, found through a link of its own or not. */
-enum evidence watcher_evidence(
-	const struct watcher *, const char *path, bool is_linked, int64_t now_ms);
+/* What is known of a file's content, found through a link of its own or not, which was changed at that time on
+ * CLOCK_REALTIME: of a change that no event has told yet, nothing. */
+enum evidence watcher_evidence(const struct watcher *, const char *path, bool is_linked,
+	int64_t changed_ns, int64_t now_ms);
+
+/* A file was put in place by ourselves. */
+void watcher_note_complete(struct watcher *, const char *path, int64_t now_ms);
 
 /* Whether a file that is not there is known not to be about to come back. */
 bool watcher_knows_gone(const struct watcher *, const char *path);
