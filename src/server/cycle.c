@@ -147,7 +147,8 @@ poll_interval_ms(const struct cycle *cycle)
 		     survey_has_no_root(&cycle->survey);
 	int64_t base = blind ? earlier(BLIND_POLL_MS, cycle->terms.poll_ms) : cycle->terms.poll_ms;
 	/* One look that was slow, because the machine was busy, does not count. */
-	int64_t usual_us = earlier(cycle->all_us, cycle->last_all_us);
+	int64_t usual_us =
+		cycle->last_all_us > 0 ? earlier(cycle->all_us, cycle->last_all_us) : cycle->all_us;
 	int64_t least_ms = usual_us * POLL_SHARE / 1000;
 	return base > least_ms ? base : least_ms;
 }

@@ -271,6 +271,17 @@ intake_take(struct intake *intake, const struct tree_file *found, struct file *f
 	return take_problem(intake, found, file, &error);
 }
 
+/* Let a file that is gone serve what was published of it, if anything was, not what came and went since. */
+static void
+restore_served(struct file *file)
+{
+	if (!file->is_changed || file->before.served == file->source.served)
+		return;
+	struct unit *before = file->before.served;
+	swap_unit(&file->source.served, before != NULL ? unit_ref(before) : NULL);
+	memset(file->content, 0, sizeof(file->content));
+}
+
 int
 intake_miss(struct intake *intake, struct file *file)
 {
@@ -278,6 +289,7 @@ intake_miss(struct intake *intake, struct file *file)
 		file->gone_ms = intake->now_ms;
 	int64_t end_ms = file->gone_ms + intake->delete_grace_ms;
 	file->seen_ms = 0;
+	restore_served(file);
 	bool is_known = watcher_knows_gone(intake->watcher, file->path) && !intake->look->unsettled;
 	if (file->source.served != NULL && intake->now_ms < end_ms && !is_known) {
 		look_again(intake, file->path, end_ms, &intake->look->next_ms);

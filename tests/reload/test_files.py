@@ -523,6 +523,16 @@ class Renames(FilesTest):
         server.wait_settled()
         self.assertEqual((server.problems(), server.file_states()), ([], {"last.yaml": "ok"}))
 
+    def test_A29_renamed_and_edited(self):
+        # The old name is held for a while, but has to yield its id to the new one at once.
+        server = self.serve_p("--delete-grace", "10m",
+                              files={"a.yaml": prompt("one", prompt_id="p"), "q.yaml": prompt("q")})
+        with Observer(server, litellm_path("p"), text_or_status) as observer:
+            self.shell(server, "mv a.yaml b.yaml; sed -i s/one/two/ b.yaml")
+            server.wait_for_text("p", "two")
+        self.assert_saw(observer, "one", "two")
+        self.assertEqual((server.problems(), server.file_states()["b.yaml"]), ([], "ok"))
+
     def test_A30_renamed_to_another_ending(self):
         server = self.serve_p()
         with self.generations(server, 1), \
