@@ -108,18 +108,34 @@ find_packed(int directory, const char *name, char *out, size_t size)
 	return found;
 }
 
+/* Tell where a branch's file is, or will be: git renames a new one into its place. */
+static void
+tell_branch(int directory, const char *name, const struct tree_terms *terms)
+{
+	char parent[PATH_MAX];
+	const char *slash = strrchr(name, '/');
+	if (slash == NULL || slash - name >= PATH_MAX)
+		return;
+	memcpy(parent, name, (size_t)(slash - name));
+	parent[slash - name] = '\0';
+	int found = openat(directory, parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (found < 0)
+		return;
+	terms->on_lookup(terms->context, &(struct lookup){LOOKUP_NOTE, found, slash + 1, ""});
+	close(found);
+}
+
 /* What a branch points to; those of a linked work tree stand in the main one's repository. */
 static bool
-find_branch(int directory, const char *name, char *out, size_t size)
+find_branch(int directory, const char *name, const struct tree_terms *terms, char *out, size_t size)
 {
 	char common[PATH_MAX];
-	if (read_line(directory, name, out, size))
-		return true;
 	int shared = read_line(directory, "commondir", common, sizeof(common))
 			     ? openat(directory, common, O_PATH | O_DIRECTORY | O_CLOEXEC)
 			     : -1;
 	int where = shared >= 0 ? shared : directory;
-	bool found = (shared >= 0 && read_line(shared, name, out, size)) ||
+	tell_branch(where, name, terms);
+	bool found = read_line(directory, name, out, size) || read_line(where, name, out, size) ||
 		     find_packed(where, name, out, size);
 	if (shared >= 0)
 		close(shared);
@@ -127,18 +143,21 @@ find_branch(int directory, const char *name, char *out, size_t size)
 }
 
 void
-git_read_commit(struct git *git, const struct tree *tree)
+git_read_commit(struct git *git, const struct tree *tree, const struct tree_terms *terms)
 {
 	static const char symbolic[] = "ref: ";
 	char head[PATH_MAX], branch[PATH_MAX];
 	const char *link = tree_link_target(tree), *commit = "";
+	if (git->directory >= 0)
+		terms->on_lookup(
+			terms->context, &(struct lookup){LOOKUP_NOTE, git->directory, "HEAD", ""});
 	if (link != NULL && is_commit(link)) {
 		commit = link;
 	} else if (git->directory >= 0 && read_line(git->directory, "HEAD", head, sizeof(head))) {
+		const char *name = head + sizeof(symbolic) - 1;
 		commit = head;
 		if (strncmp(head, symbolic, sizeof(symbolic) - 1) == 0)
-			commit = find_branch(git->directory, head + sizeof(symbolic) - 1, branch,
-					 sizeof(branch))
+			commit = find_branch(git->directory, name, terms, branch, sizeof(branch))
 					 ? branch
 					 : "";
 	}

@@ -22,8 +22,8 @@ void git_finish(struct git *);
 void git_find(struct git *, const struct tree *, const struct tree_terms *);
 
 /* Read which commit is checked out: where the tree was reached through git-sync's link, which is named for
- * it, that one, else HEAD. */
-void git_read_commit(struct git *, const struct tree *);
+ * it, that one, else HEAD. Where names are looked up is told. */
+void git_read_commit(struct git *, const struct tree *, const struct tree_terms *);
 
 /* Whether git is about to change, or is changing, the work tree: it holds index.lock all the while. */
 bool git_is_locked(const struct git *);

@@ -6,6 +6,7 @@ enum lookup_kind {
 	LOOKUP_HOP, /* a name on the way to the path: of a directory or a link */
 	LOOKUP_FILE, /* the name that a link to a file ends at */
 	LOOKUP_LOCK, /* a name that is there while somebody changes many files */
+	LOOKUP_NOTE, /* a name that tells of the files, but leads to none */
 };
 
 /* A directory in which names are looked up to find what stands at a path. */

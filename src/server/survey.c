@@ -142,7 +142,7 @@ look_into(struct survey *survey, struct tree *tree, const struct tree_terms *ter
 	}
 	if (marks_has_all(marks))
 		git_find(&survey->git, tree, terms);
-	git_read_commit(&survey->git, tree);
+	git_read_commit(&survey->git, tree, terms);
 	if (loader_look(survey->loader, tree, survey->watcher, force, look) != 0)
 		return OUTCOME_FAILED;
 	if (look->torn || (survey->moved && look->waiting))

@@ -247,6 +247,8 @@ take_use(struct watcher *watcher, const struct use *use, const struct inotify_ev
 	} else if (name != NULL && strcmp(name, use->name) != 0) {
 		return false;
 	}
+	if (name != NULL && use->kind == LOOKUP_NOTE)
+		return true;
 	if (name != NULL && use->kind == LOOKUP_LOCK) {
 		watcher->locked = (event->mask & (IN_CREATE | IN_MOVED_TO)) != 0;
 		return true;

@@ -180,6 +180,15 @@ class QuickTest(LiveTest):
     def serve(self, *args, **kwargs):
         return super().serve("--settle", "100ms", *args, **kwargs)
 
+    def serve_by_events(self, files, *args, **kwargs):
+        """Serve files of which only events can show that they are complete: nothing is waited for to
+        see if one is left alone."""
+        server = self.serve("--settle", "10m", "--max-latency", "10m", *args, **kwargs)
+        for path, text in files.items():
+            server.replace(path, text)
+        server.wait_settled()
+        return server
+
 
 # Readers
 
