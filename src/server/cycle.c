@@ -196,7 +196,8 @@ note_events(struct cycle *cycle)
 {
 	int64_t now = clock_ms();
 	unsigned long overflows = watcher_state(cycle->watcher)->overflows;
-	if (!watcher_read(cycle->watcher, now))
+	watcher_read(cycle->watcher, now);
+	if (!watcher_take_news(cycle->watcher))
 		return false;
 	cycle->last_event_ms = now;
 	begin_pending(cycle, watcher_state(cycle->watcher)->overflows > overflows ? CAUSE_OVERFLOW

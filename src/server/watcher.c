@@ -33,6 +33,7 @@ struct watcher {
 	int descriptor;
 	struct watches watches;
 	struct marks marks;
+	bool news; /* that nobody has asked for yet */
 	bool locked; /* somebody changes many files, by the last event of the lock */
 	bool blind_now; /* in the look under way */
 	bool without_inotify;
@@ -294,11 +295,10 @@ realtime_ns(void)
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-bool
+void
 watcher_read(struct watcher *watcher, int64_t now_ms)
 {
 	_Alignas(struct inotify_event) char events[EVENT_BYTES];
-	bool matters = false;
 	while (watcher->descriptor >= 0) {
 		ssize_t length = read(watcher->descriptor, events, sizeof(events));
 		if (length < 0 && errno == EINTR)
@@ -309,16 +309,24 @@ watcher_read(struct watcher *watcher, int64_t now_ms)
 			stop_inotify(watcher);
 			watcher->state.restarts++;
 			marks_lose(&watcher->marks);
-			return true;
+			watcher->news = true;
+			return;
 		}
 		watcher->read_ns = realtime_ns();
 		for (const char *at = events; at < events + length;) {
 			const struct inotify_event *event = (const void *)at;
-			matters |= take_event(watcher, event, now_ms);
+			watcher->news |= take_event(watcher, event, now_ms);
 			at += sizeof(*event) + event->len;
 		}
 	}
-	return matters;
+}
+
+bool
+watcher_take_news(struct watcher *watcher)
+{
+	bool news = watcher->news;
+	watcher->news = false;
+	return news;
 }
 
 /* Whether a file was written so short ago, and not closed since. */

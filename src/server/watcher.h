@@ -28,8 +28,11 @@ void watcher_begin(struct watcher *);
 void watcher_add(void *watcher, const struct lookup *);
 void watcher_end(struct watcher *);
 
-/* Take in what has happened. Returns whether any of it matters. */
-bool watcher_read(struct watcher *, int64_t now_ms);
+/* Take in what has happened. */
+void watcher_read(struct watcher *, int64_t now_ms);
+
+/* Whether anything that matters was taken in since the last call. */
+bool watcher_take_news(struct watcher *);
 
 /* What is known of a file's content, found through a link of its own or not, which was changed at that time on
  * CLOCK_REALTIME: of a change that no event has told yet, nothing. */
