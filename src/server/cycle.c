@@ -259,8 +259,9 @@ is_settled(const struct cycle *cycle)
 }
 
 void
-cycle_put_status(const struct cycle *cycle, bool all_files, struct buffer *out)
+cycle_put_status(struct cycle *cycle, bool all_files, struct buffer *out)
 {
+	note_events(cycle); /* what has happened before is not passed over in silence */
 	const struct publisher *publisher = &cycle->publisher;
 	struct status status = {
 		.snapshot = publisher->published,

@@ -55,7 +55,7 @@ void cycle_demand(struct cycle *, enum cause);
 bool cycle_create(struct cycle *, struct creation *);
 
 /* Put how things stand, in JSON, with good files or without. */
-void cycle_put_status(const struct cycle *, bool all_files, struct buffer *);
+void cycle_put_status(struct cycle *, bool all_files, struct buffer *);
 
 /* Whether files that are gone are served for a moment more. */
 bool cycle_has_leaving(const struct cycle *);

@@ -153,20 +153,11 @@ take_problem(struct intake *intake, const struct tree_file *found, struct file *
 	return unit != NULL ? take_unit(intake, file, unit) : -1;
 }
 
-/* Take a file's bytes, unless they are those it had. */
+/* Make a unit of a file's bytes, which are new. */
 static int
-take_content(struct intake *intake, const struct tree_file *found, struct file *file)
+take_bytes(struct intake *intake, const struct tree_file *found, struct file *file)
 {
 	const char *data = intake->buffer.length > 0 ? intake->buffer.data : "";
-	unsigned char content[DIGEST_BYTES];
-	bool is_known = file->source.served != NULL || file->source.faulty != NULL;
-	digest_add(intake->digest, data, intake->buffer.length);
-	if (digest_take(intake->digest, content) != 0 ||
-		settle(intake, file, &found->signature, is_racy(&found->signature)) != 0)
-		return -1;
-	if (is_known && memcmp(file->content, content, DIGEST_BYTES) == 0)
-		return 0;
-	memcpy(file->content, content, DIGEST_BYTES);
 	struct unit *unit = unit_new(intake->maker, found->path, data, intake->buffer.length);
 	if (unit != NULL)
 		return take_unit(intake, file, unit);
@@ -224,6 +215,27 @@ count_events(struct intake *intake, const char *path)
 	return mark != NULL ? mark->events : 0;
 }
 
+/* Take the bytes that were read: those that the file had in any case, others if they are known to be complete.
+ * Returns 1 where they are not. */
+static int
+take_content(struct intake *intake, const struct tree_file *found, struct file *file)
+{
+	unsigned char content[DIGEST_BYTES];
+	bool is_known = file->source.served != NULL || file->source.faulty != NULL;
+	digest_add(intake->digest, intake->buffer.data, intake->buffer.length);
+	if (digest_take(intake->digest, content) != 0)
+		return -1;
+	is_known = is_known && memcmp(file->content, content, DIGEST_BYTES) == 0;
+	if (!is_known && !is_complete(intake, found, file))
+		return 1;
+	if (settle(intake, file, &found->signature, is_racy(&found->signature)) != 0)
+		return -1;
+	if (is_known)
+		return 0;
+	memcpy(file->content, content, DIGEST_BYTES);
+	return take_bytes(intake, found, file);
+}
+
 /* Read a file that may have changed. A write that began, or came and went, meanwhile shows in the signature or
  * in the events. */
 static int
@@ -233,14 +245,17 @@ read_file(struct intake *intake, const struct tree_file *found, struct file *fil
 	struct error error;
 	for (;;) {
 		enum tree_result result = TREE_CHANGED;
+		int taken = 1;
 		unsigned events = count_events(intake, found->path);
-		if (is_complete(intake, &now, file))
+		if (signature_equal(&now.signature, &file->signature) || is_complete(intake, &now, file))
 			result = tree_read(&now, &intake->buffer, &error);
 		bool alone = count_events(intake, found->path) == events;
 		if (result == TREE_FAILED)
 			return take_problem(intake, &now, file, &error);
-		if (result == TREE_READ && alone && is_complete(intake, &now, file))
-			return take_content(intake, &now, file);
+		if (result == TREE_READ && alone)
+			taken = take_content(intake, &now, file);
+		if (taken <= 0)
+			return taken;
 		if (intake->tries == 0)
 			return leave(intake, &now, file);
 		intake->tries--;

@@ -345,6 +345,12 @@ class ModelServer(LiveServer):
         self.life += 1
         self.start()
 
+    def stop(self):
+        try:
+            super().stop()
+        except AssertionError as error:  # the log tells what a sanitizer found
+            raise Divergence(f"{error}\nlog:\n{self.log_tail()}") from None
+
     def freeze(self):
         self.signal(signal.SIGSTOP)
         self.stopped_at = self.stopped_at or time.monotonic()

@@ -1,4 +1,4 @@
-"""How others lay prompts into a directory, step by step: the kubelet, git-sync, and people with git."""
+"""How others lay prompts into a directory, step by step: the kubelet, git-sync, people with git."""
 import os
 import random
 import shutil
@@ -21,8 +21,8 @@ def git_command(path, *arguments):
 def git_environment():
     """The environment without the settings of whoever runs the tests."""
     env = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
-    return {**env, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "GIT_EDITOR": "true",
-            "GIT_TERMINAL_PROMPT": "0"}
+    return {**env, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_EDITOR": "true", "GIT_TERMINAL_PROMPT": "0"}
 
 
 def git(path, *arguments):
@@ -129,7 +129,7 @@ class ConfigMap:
 
 
 class GitSync:
-    """A directory that git-sync keeps: one work tree for each commit, and a link to the current one."""
+    """A directory that git-sync keeps: a work tree for each commit, a link to the current one."""
 
     def __init__(self, directory, source):
         self.directory, self.source = Path(directory), source

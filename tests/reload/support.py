@@ -1,5 +1,5 @@
-"""What the tests of live reload share: prompts that carry their own checksum, a server that is asked
-for its state, readers that tell torn, missing and mixed prompts, and the tools a test needs."""
+"""What the tests of live reload share: prompts that carry their own checksum, a server that is
+asked for its state, readers that tell torn, missing and mixed prompts, and tools."""
 import collections
 import contextlib
 import ctypes
@@ -42,7 +42,7 @@ def rev_of(text):
 
 
 def signed_prompt(name, rev, **keys):
-    """The file of such a prompt; only the template's lines are many, so that its parts are YAML too."""
+    """The file of such a prompt. Its last key has many lines, so that most parts are YAML too."""
     text = "".join(f"  {line}\n" for line in signed(name, rev).split("\n"))
     rest = "".join(f"{key}: {json.dumps(value)}\n" for key, value in keys.items())
     return rest + "prompt_template: |-\n" + text
@@ -175,7 +175,7 @@ class LiveTest(ReloadTest):
 
 
 class QuickTest(LiveTest):
-    """What no event proves complete is left alone for less long here, so that most tests wait less."""
+    """What no event proves complete is left alone for less long, so that most tests wait less."""
 
     def serve(self, *args, **kwargs):
         return super().serve("--settle", "100ms", *args, **kwargs)
@@ -192,7 +192,8 @@ class QuickTest(LiveTest):
 
 # Readers
 
-Sweep = collections.namedtuple("Sweep", "revision source texts")  # texts: {id: text, or None where it is absent}
+# texts: {id: text, or None where it is absent}
+Sweep = collections.namedtuple("Sweep", "revision source texts")
 
 
 def ask_for_all(connection, names):
@@ -209,9 +210,9 @@ def ask_for_all(connection, names):
 class Reader(threading.Thread):
     """Takes all prompts in one go, again and again, as a context manager.
 
-    sweeps: each different set that was seen whole, in order; what was taken while the revision changed
-    is thrown away. torn: texts that are not whole. absent: ids of `always` that got a 404. odd: answers
-    of another status (503 is none before the first publication).
+    sweeps: each different set that was seen whole, in order; what was taken while the revision
+    changed is thrown away. torn: texts that are not whole. absent: ids of `always` that got a 404.
+    odd: answers of another status (503 is none before the first publication).
     """
 
     def __init__(self, server, names, always=()):
@@ -367,8 +368,8 @@ NAMESPACE = ["-m"] if IS_ROOT else ["-Urm"]
 
 
 def own_mounts(test, setup=""):
-    """How to run promptd with mounts that nobody else sees, for serve(wrapper=…): after a shell text that
-    makes the first of them."""
+    """How to run promptd with mounts that nobody else sees, for serve(wrapper=…): after a shell
+    text that makes the first of them."""
     for tool, package in (("unshare", "util-linux"), ("nsenter", "util-linux"), ("mount", "mount")):
         need(test, tool, package)
     if subprocess.run(["unshare", *NAMESPACE, "true"], capture_output=True,
@@ -431,9 +432,9 @@ def reload_thread(server):
 
 @contextlib.contextmanager
 def injected(server, *faults):
-    """Let system calls of a server's reload thread fail or take long, for the length of a block. Each
-    fault is (names of calls, what strace does to them): `error=EIO:when=3+2`, `delay_enter=20ms`, …
-    Some of them must have been made in the block."""
+    """Let system calls of a server's reload thread fail or take long, for the length of a block.
+    Each fault is (names of calls, what strace does to them): `error=EIO:when=3+2`,
+    `delay_enter=20ms`, … Some of them must have been made in the block."""
     every = calls(name for names, _ in faults for name in names)
     what = [part for names, action in faults for part in ("-e", f"inject={calls(names)}:{action}")]
     thread = reload_thread(server)
@@ -453,7 +454,7 @@ def traced_from_the_start(arguments):
 
 
 def stop_tracing(server):
-    """End the strace of a server, which heeds no other signal; no leak sanitizer works beside it."""
+    """End a server's strace, which heeds no other signal: no leak sanitizer works beside it."""
     def tracer():
         lines = Path(f"/proc/{server.process.pid}/status").read_text(encoding="utf-8")
         return int(re.search(r"^TracerPid:\s*(\d+)", lines, re.MULTILINE).group(1))

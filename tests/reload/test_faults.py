@@ -1,4 +1,4 @@
-"""System calls that fail while files change: the server goes on serving what it has, and gets over it."""
+"""System calls that fail while files change: the server serves what it has, and gets over it."""
 import os
 import shutil
 import unittest
@@ -29,7 +29,7 @@ class FaultTest(LiveTest):
         return server
 
     def change(self, server):
-        """Give all files a new text, some in place and some by a rename, and make and remove others."""
+        """Give all files a new text, some in place, some by a rename; make and remove others."""
         self.number += 1
         rev = f"r{self.number}"
         files = signed_files(NAMES, rev)
@@ -70,13 +70,15 @@ class FaultTest(LiveTest):
 
     def check_sight(self, server):
         """In the end inotify sees everything again."""
-        server.wait_for_status(lambda s: s["watch"]["mode"] == "inotify" and not s["watch"]["blind"],
-                               "inotify is back", HEALED)
+        server.wait_for_status(
+            lambda s: s["watch"]["mode"] == "inotify" and not s["watch"]["blind"],
+            "inotify is back", HEALED)
 
 
 class Looks(FaultTest):
     def test_opening_fails(self):
-        self.check_table(["openat", "openat2"], ("EIO", "EIO", "ENOMEM", "EMFILE", "EINTR", "EACCES"))
+        self.check_table(["openat", "openat2"],
+                         ("EIO", "EIO", "ENOMEM", "EMFILE", "EINTR", "EACCES"))
 
     def test_what_a_name_is_cannot_be_told(self):
         self.check_table(["statx", "newfstatat", "fstatat64", "fstat", "lstat", "stat"],

@@ -13,7 +13,7 @@ LOCK_BOUND = 25.0  # seconds; a lock counts for 10 after the last event
 
 
 def slowed(milliseconds, command):
-    """A command whose every unlink takes its time: git unlinks each file before it writes it anew."""
+    """A command whose every unlink takes its time: git unlinks a file before it writes it anew."""
     unlinks = calls(["unlink", "unlinkat"])
     return ["strace", "-f", "-o", "/dev/null", "-e", f"trace={unlinks}",
             "-e", f"inject={unlinks}:delay_enter={milliseconds}ms", *command]
@@ -51,7 +51,7 @@ class GitTest(LiveTest):
         return Watched(self, server, every, self.common if always is None else always)
 
     def check_move(self, server, act, rev, deadline=20):
-        """What act does brings the prompts of a commit: in one step, and no reader sees a mixture."""
+        """What act does brings the prompts of a commit, in one step: no reader sees a mixture."""
         with self.generations(server, 1), self.watch(server) as watched:
             act()
             server.wait_for_served(self.texts(rev), deadline)
@@ -77,6 +77,12 @@ class GitTest(LiveTest):
             self.assertEqual(process.returncode, 0, told)
         finally:
             end_process(process)
+
+    def check_slow_move(self, server, rev, milliseconds, *arguments, path=None):
+        def act():
+            self.run_slowly(server, milliseconds, *arguments, path=path)
+
+        self.check_move(server, act, rev)
 
     def run_slowly(self, server, milliseconds, *arguments, path=None):
         """Run a slowed git to its end. That it holds the server up is told meanwhile."""
@@ -111,8 +117,7 @@ class Checkout(GitTest):
         count, milliseconds = (500, 50) if LONG else (27, 100)
         self.set_up_repository(count)
         server = self.serve_repository()
-        self.check_move(server, lambda: self.run_slowly(server, milliseconds, "checkout", "-q", "r2"),
-                        "r2")
+        self.check_slow_move(server, "r2", milliseconds, "checkout", "-q", "r2")
         self.check_source(server, self.commits["r2"])
 
     def test_C13_files_become_directories_and_links(self):
@@ -223,7 +228,8 @@ class OtherCommands(GitTest):
         server = self.serve_repository()
         new = signed_files(["new/a", "new/b", "d0/new"], "r1")
         write_files(self.repository.prompts, new)
-        server.wait_for_served({**self.texts("r1"), **signed_texts(["new/a", "new/b", "d0/new"], "r1")})
+        server.wait_for_served({**self.texts("r1"),
+                                **signed_texts(["new/a", "new/b", "d0/new"], "r1")})
         with self.watch(server):
             self.repository.git("clean", "-q", "-fd")
             server.wait_for_served(self.texts("r1"))
@@ -265,7 +271,7 @@ class OtherCommands(GitTest):
 
 class Conflicts(GitTest):
     def set_up_conflict(self):
-        """p differs on the branches ours, where the work tree is, and theirs. Its id stands inside."""
+        """p, with its id inside, differs on the branches theirs and ours; ours is checked out."""
         self.repository = Repository(self.scratch / "repo")
         self.commit_p("base")
         for branch in ("theirs", "ours"):
@@ -351,8 +357,7 @@ class Layouts(GitTest):
         tree = self.scratch / "tree"
         self.repository.git("worktree", "add", "-q", "--detach", str(tree), "r1")
         server = self.serve_repository(directory=tree / "prompts")
-        self.check_move(server, lambda: self.run_slowly(server, 100, "checkout", "-q", "--detach", "r2",
-                                                        path=tree), "r2")
+        self.check_slow_move(server, "r2", 100, "checkout", "-q", "--detach", "r2", path=tree)
         self.check_source(server, self.commits["r2"])
         with self.watch(server):
             self.repository.git("worktree", "remove", "--force", str(tree))
@@ -371,10 +376,10 @@ class Layouts(GitTest):
             above.git("branch", rev)
         server = self.serve_repository(directory=above.path / "sub/prompts")
         above.git("checkout", "-q", "r2")  # leaves the submodule as it is
-        self.check_move(server, lambda: self.run_slowly(server, 100, "submodule", "--quiet", "update",
-                                                        path=above.path), "r2")
+        self.check_slow_move(server, "r2", 100, "submodule", "--quiet", "update", path=above.path)
         self.check_source(server, self.commits["r2"])
-        self.check_move(server, lambda: above.git("checkout", "-q", "--recurse-submodules", "r1"), "r1")
+        self.check_move(server, lambda: above.git("checkout", "-q", "--recurse-submodules", "r1"),
+                        "r1")
 
     def test_C9_sparse_checkout(self):
         self.set_up_repository(25, ("r1",))
@@ -413,7 +418,8 @@ class Layouts(GitTest):
         self.assertEqual(server.litellm("new").status, 404)
         old_server.wait_for_served(self.texts("r1"), LOCK_BOUND)
         wait_until(lambda: server.text_of("new") == "late", "the lock is given up", LOCK_BOUND)
-        wait_until(lambda: [m for m in server.messages() if "index.lock" in m], "the log names the lock")
+        wait_until(lambda: [m for m in server.messages() if "index.lock" in m],
+                   "the log names the lock")
 
     def test_C11_the_directory_is_the_work_tree(self):
         self.set_up_repository(6, folder="")
@@ -423,7 +429,7 @@ class Layouts(GitTest):
             for i in range(50):
                 write_files(self.repository.path, {f".git/more{i}/p{i}.yaml": prompt("x")})
         self.assertEqual(server.status()["watch"]["watches"], watches)
-        self.check_move(server, lambda: self.run_slowly(server, 100, "checkout", "-q", "r2"), "r2")
+        self.check_slow_move(server, "r2", 100, "checkout", "-q", "r2")
         self.check_source(server, self.commits["r2"])
 
 

@@ -1,4 +1,4 @@
-"""Rows D: volumes of Kubernetes. A ConfigMap is served as one set, whatever order its links come in."""
+"""Rows D: volumes of Kubernetes. A ConfigMap is one set, in whatever order its links come."""
 import contextlib
 import os
 import shlex
@@ -7,8 +7,8 @@ import unittest
 
 from promptd import Observer, as_somebody_else, pause, prompt, wait_until
 from replicas import ConfigMap
-from support import (IS_ROOT, LONG, LiveTest, Watched, in_mounts_of, injected, own_mounts, run, signed,
-                     signed_prompt, signed_texts, stop_tracing, strace_works,
+from support import (IS_ROOT, LONG, LiveTest, Watched, in_mounts_of, injected, own_mounts, run,
+                     signed, signed_prompt, signed_texts, stop_tracing, strace_works,
                      traced_from_the_start, write_files)
 
 # Longer than --quiet and --settle, so that whatever may be seen between two steps is published.
@@ -154,7 +154,7 @@ class Projections(VolumeTest):
         self.assertEqual(problems.answers, [[]])
 
     def test_D7_when_no_look_comes_to_its_end(self):
-        # What must be published in the midst of swaps may be of several sets, but all of it is there.
+        # What must be published amid the swaps may be of several sets, but all of it is there.
         strace_works(self)
         volume = self.volume()
         server = self.serve_volume(volume, "--max-latency", "200ms")
@@ -233,7 +233,7 @@ class Volumes(VolumeTest):
     def test_D14_a_sidecar_that_writes(self):
         scripts = {
             "in place": "cp -r $NEW/. .",
-            "beside and over": 'for f in $(cd $NEW; ls); do cp $NEW/$f .$f.tmp; mv .$f.tmp $f; done',
+            "beside": 'for f in $(cd $NEW; ls); do cp $NEW/$f .$f.tmp; mv .$f.tmp $f; done',
             "archive": "tar -C $NEW -cf - . | tar -xf -",
             "python": f'for f in $(cd $NEW; ls); do {sys.executable} -c "import sys, shutil; '
                       'shutil.copyfile(*sys.argv[1:])" $NEW/$f $f; done',
@@ -279,7 +279,7 @@ class Mounts(VolumeTest):
         server.wait_for_text("p", "one")
         self.assertEqual(server.wait_settled()["files"]["mounts"], 1)
         outside.write_text(prompt("two"), encoding="utf-8")  # no event tells of this
-        server.wait_for_text("p", "two")
+        wait_until(lambda: server.text_of("p") == "two", "it is found by the clock", 45)
         new = self.scratch / "new.yaml"
         new.write_text(prompt("three"), encoding="utf-8")
         os.rename(new, outside)  # the mount goes on showing the old file

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from promptd import Observer, pause, prompt, wait_until
 from replicas import GitSync, Repository
-from support import (LiveTest, Watched, exchange, injected, need, rev_of, run, signed_files, signed_texts,
-                     strace_works, write_files)
+from support import (LiveTest, Watched, exchange, injected, need, rev_of, run, signed_files,
+                     signed_texts, strace_works, write_files)
 
 COMMON = [f"d{i % 3}/p{i}" for i in range(20)]
 REVS = tuple(f"r{i}" for i in range(8))
@@ -44,7 +44,7 @@ class LinkTest(LiveTest):
         watched.check_sets([texts_of(rev) for rev in revs or REVS])
 
     def check_replaced(self, watched):
-        """All is of one set, save that what the old directory alone had may be served on for a while."""
+        """All is of one set, but what only the old directory had may be served for a while."""
         for sweep in watched.sweeps():
             revs = {rev_of(sweep.texts[name]) for name in COMMON}
             self.assertEqual(len(revs), 1)
@@ -120,7 +120,7 @@ class Sync(LinkTest):
         self.assertEqual(problems.answers, [[]])
 
     def test_E3_when_no_look_comes_to_its_end(self):
-        # What must be published in the midst of swaps may be of several trees, but all of it is there.
+        # What must be published amid the swaps may be of several trees, but all of it is there.
         strace_works(self)
         self.set_up_source("prompts")
         server = self.serve_set("r0", "--max-latency", "200ms",
@@ -137,7 +137,7 @@ class Sync(LinkTest):
             self.assertEqual(server.wait_settled()["problems"], [])
 
     def sync_quickly(self, server, are_seen=True):
-        """One commit after the other, faster than they can be read; some of them last, if so asked."""
+        """One commit after the other, faster than can be read; some of them last, if so asked."""
         revs = [*REVS[1:], *REVS[:-1]]
         for i, rev in enumerate(revs):
             self.git_sync.sync(self.commits[rev])

@@ -20,7 +20,14 @@ from support import (IS_ROOT, LONG, LiveTest, Watched, end_process, exchange,
 
 # A server that finds by itself what no event tells of, as soon as it may.
 OFTEN = ("--poll", "200ms")
+# Seconds in which that is found, also on a busy machine: it looks for 1/200 of its time only. Less
+# than the 60 after which all is looked at anyway.
+FOUND = 45.0
 HEALED = 90.0  # seconds in which what failed for want of something is tried again
+
+
+def sees_everything(status):
+    return status["watch"]["mode"] == "inotify" and not status["watch"]["blind"]
 
 
 class PlaceTest(LiveTest):
@@ -32,7 +39,6 @@ class PlaceTest(LiveTest):
         server.wait_for_served(signed_texts(names, rev))
         server.wait_settled()
         return server
-
 
     def check_told_once(self, server):
         """The log has one warning: that it looks by the clock, and why."""
@@ -49,7 +55,8 @@ class Directories(PlaceTest):
             for name in names:
                 folder, file = os.path.split(name)
                 text = signed_files([name], "r0")[f"{name}.yaml"]
-                self.shell(server, f"mkdir -p {folder}; cat > {folder}/{file}.yaml <<'END'\n{text}END")
+                self.shell(server, f"mkdir -p {folder}\ncat > {folder}/{file}.yaml <<'END'\n"
+                           f"{text}END")
             server.wait_for_served(signed_texts(["keep", *names], "r0"))
 
     def test_G2_a_full_directory_moved_in(self):
@@ -72,8 +79,8 @@ class Directories(PlaceTest):
         server = self.serve(files={**files, **signed_files(["old/named", "keep"], "r0")})
         server.wait_settled()
         with contextlib.ExitStack() as stack:
-            observers = [stack.enter_context(Observer(server, litellm_path(f"p{i}"), text_or_status))
-                         for i in (0, 19)]
+            observers = [stack.enter_context(Observer(server, litellm_path(name), text_or_status))
+                         for name in ("p0", "p19")]
             for old, new in (("old", "new"), ("new", "newer"), ("newer", "old")):
                 os.rename(server.path(old), server.path(new))
                 server.wait_for_text(f"{new}/named", signed("old/named", "r0"))
@@ -169,8 +176,10 @@ class Directories(PlaceTest):
 
     def test_G7_a_mount_in_a_circle(self):
         there = shlex.quote(str(self.scratch / "prompts"))
-        wrapper = own_mounts(self, f"mount --bind {there} {there}/in\nmount --bind {there} {there}/in/in")
-        server = self.serve(files={"p.yaml": prompt("one"), "in/q.yaml": prompt("q")}, wrapper=wrapper)
+        wrapper = own_mounts(self, f"mount --bind {there} {there}/in\n"
+                                   f"mount --bind {there} {there}/in/in")
+        server = self.serve(files={"p.yaml": prompt("one"), "in/q.yaml": prompt("q")},
+                            wrapper=wrapper)
         server.wait_for_text("p", "one")
         server.write("p.yaml", prompt("two"))
         server.wait_for_text("p", "two")
@@ -253,11 +262,11 @@ class Mounts(PlaceTest):
         with Watched(self, server, self.NAMES, self.NAMES) as watched:
             in_mounts_of(server, f"""mkdir {beside}; mount -t tmpfs tmpfs {beside}
                 cp -r {self.scratch}/set/. {beside}/; mount --bind {beside} {self.there()}""")
-            server.wait_for_served(signed_texts(self.NAMES, "r1"))
+            server.wait_for_served(signed_texts(self.NAMES, "r1"), FOUND)
         watched.check_sets([signed_texts(self.NAMES, rev) for rev in ("r0", "r1")])
         self.assertNotEqual(server.wait_settled()["directory"]["device"], device)
         self.fill(server, "r2")
-        server.wait_for_served(signed_texts(self.NAMES, "r2"))
+        server.wait_for_served(signed_texts(self.NAMES, "r2"), FOUND)
 
     def check_lost_mount(self, mount, unmount):
         """Where a mount goes its prompts stay, for as long as nothing is in its place."""
@@ -265,17 +274,17 @@ class Mounts(PlaceTest):
         write_files(self.scratch / "set", signed_files(self.NAMES, "r0"))
         (self.scratch / "prompts").mkdir()
         server = self.serve(*OFTEN, "--empty-grace", "300ms", wrapper=own_mounts(self, setup))
-        server.wait_for_served(signed_texts(self.NAMES, "r0"))
+        server.wait_for_served(signed_texts(self.NAMES, "r0"), FOUND)
         with Watched(self, server, self.NAMES, self.NAMES):
             in_mounts_of(server, unmount)
             # Another file system turned up empty: that is never accepted.
             server.wait_for_status(lambda s: [h for h in s["holds"] if h["age_ms"] > 800
                                               and h["cause"] in ("empty", "root")],
-                                   "the loss is held for longer than --empty-grace")
+                                   "the loss is held for longer than --empty-grace", FOUND)
             self.assertEqual(server.get("/ready").status, 200)
             in_mounts_of(server, mount)
             self.fill(server, "r1")
-            server.wait_for_served(signed_texts(self.NAMES, "r1"))
+            server.wait_for_served(signed_texts(self.NAMES, "r1"), FOUND)
         status = server.wait_settled()
         self.assertEqual((status["problems"], status["holds"]), ([], []))
 
@@ -302,14 +311,14 @@ class Mounts(PlaceTest):
                           (("lowerdir", "lower"), ("upperdir", "upper"), ("workdir", "work")))
         wrapper = own_mounts(self, f"mount -t overlay overlay -o {layers} {self.there()}")
         server = self.serve(*OFTEN, wrapper=wrapper)
-        server.wait_for_served(signed_texts(self.NAMES, "r0"))
+        server.wait_for_served(signed_texts(self.NAMES, "r0"), FOUND)
         with Watched(self, server, self.NAMES, self.NAMES) as watched:
             write_files(self.scratch / "lower", signed_files(self.NAMES, "r1"))
-            server.wait_for_served(signed_texts(self.NAMES, "r1"))
+            server.wait_for_served(signed_texts(self.NAMES, "r1"), FOUND)
             self.fill(server, "r2")  # this one through the mount
-            server.wait_for_served(signed_texts(self.NAMES, "r2"))
+            server.wait_for_served(signed_texts(self.NAMES, "r2"), FOUND)
             write_files(self.scratch / "upper", signed_files(self.NAMES, "r3"))
-            server.wait_for_served(signed_texts(self.NAMES, "r3"))
+            server.wait_for_served(signed_texts(self.NAMES, "r3"), FOUND)
         watched.check()
 
     def test_G24_remounted_read_only(self):
@@ -329,7 +338,7 @@ class Mounts(PlaceTest):
                                   wrapper=own_mounts(self, "mount -t tmpfs tmpfs /proc"))
         self.assertEqual(in_mounts_of(server, "ls /proc"), "")
         write_files(server.directory, signed_files(self.NAMES, "r1"))
-        server.wait_for_served(signed_texts(self.NAMES, "r1"))
+        server.wait_for_served(signed_texts(self.NAMES, "r1"), FOUND)
         write_files(server.directory, signed_files(["new/dir/p"], "r1"))
         server.wait_for_text("new/dir/p", signed("new/dir/p", "r1"))
         write_files(server.directory, signed_files(["new/dir/p"], "r2"))
@@ -370,12 +379,11 @@ class Remote(PlaceTest):
         server = self.serve_texts(self.NAMES, directory=self.shown)
         watch = server.status()["watch"]
         self.assertTrue(watch["blind"] or watch["mode"] == "poll", watch)
-        self.assertLess(watch["poll_seconds"], 30)  # 60 where all can be seen
         self.assertTrue(watch["reasons"])
         self.check_told_once(server)
         with Watched(self, server, self.NAMES, self.NAMES):
             write_files(self.real, signed_files(self.NAMES, "r1"))
-            server.wait_for_served(signed_texts(self.NAMES, "r1"))
+            server.wait_for_served(signed_texts(self.NAMES, "r1"), FOUND)
         self.assertEqual(server.wait_settled()["problems"], [])
 
     def test_G15_attributes_are_cached(self):
@@ -386,7 +394,7 @@ class Remote(PlaceTest):
             # Longer and shorter ones: the cached size cuts a longer file off.
             for rev in ("a-longer-revision", "r"):
                 write_files(self.real, signed_files(self.NAMES, rev))
-                server.wait_for_served(signed_texts(self.NAMES, rev), deadline=30)
+                server.wait_for_served(signed_texts(self.NAMES, rev), FOUND)
 
     def test_G16_a_server_that_hangs(self):
         process = self.mount_elsewhere()
@@ -395,13 +403,13 @@ class Remote(PlaceTest):
             process.send_signal(signal.SIGSTOP)
             try:
                 wait_until(lambda: server.metric("promptd_scan_in_progress_seconds") > 1,
-                           "a look takes more than a second")
+                           "a look takes more than a second", FOUND)
                 for path in ("/health", "/ready", "/metrics", "/-/status"):
                     self.assertEqual(server.get(path).status, 200)
                 write_files(self.real, signed_files(self.NAMES, "r1"))
             finally:
                 process.send_signal(signal.SIGCONT)
-            server.wait_for_served(signed_texts(self.NAMES, "r1"))
+            server.wait_for_served(signed_texts(self.NAMES, "r1"), FOUND)
 
     def test_G16_a_server_that_is_gone(self):
         process = self.mount_elsewhere()
@@ -409,12 +417,12 @@ class Remote(PlaceTest):
         with Watched(self, server, self.NAMES, self.NAMES):
             process.kill()  # from now on every call there fails
             process.wait()
-            server.wait_for_status(lambda s: s["problems"], "the loss is told")
+            server.wait_for_status(lambda s: s["problems"], "the loss is told", FOUND)
             self.unmount(process)
-            server.wait_for_hold("empty" if not any(self.shown.iterdir()) else "root")
+            server.wait_for_hold("empty", FOUND)
             write_files(self.real, signed_files(self.NAMES, "r1"))
             self.start_bindfs()
-            server.wait_for_served(signed_texts(self.NAMES, "r1"))
+            server.wait_for_served(signed_texts(self.NAMES, "r1"), FOUND)
         self.assertEqual(server.wait_settled()["problems"], [])
 
     def test_G16_stale_handles(self):
@@ -424,7 +432,7 @@ class Remote(PlaceTest):
             with injected(server, (["openat", "openat2"], "error=ESTALE:when=2+2")):
                 write_files(server.directory, signed_files(self.NAMES, "r1"))
                 pause(1)
-            server.wait_for_served(signed_texts(self.NAMES, "r1"))
+            server.wait_for_served(signed_texts(self.NAMES, "r1"), FOUND)
         wait_until(lambda: server.problems() == [], "the problems are gone")
 
     def test_G25_coarse_times(self):
@@ -460,7 +468,8 @@ class Remote(PlaceTest):
             file.truncate(16 << 20)
         run("mke2fs", "-q", "-t", "ext4", "-O", "casefold", "-E", "encoding=utf8", str(image))
         there.mkdir()
-        wrapper = own_mounts(self, f"mount -o loop {image} {there}\nmkdir {there}/d\nchattr +F {there}/d")
+        wrapper = own_mounts(self, f"mount -o loop {image} {there}\nmkdir {there}/d\n"
+                                   f"chattr +F {there}/d")
         server = self.serve("--allow-empty", wrapper=wrapper)
         shown = Path(f"/proc/{server.process.pid}/root{there}/d")
         (shown / "Case.yaml").write_text(prompt("one"), encoding="utf-8")
@@ -492,19 +501,17 @@ class Limits(PlaceTest):
 
     def check_blind(self, server, reason):
         """It is told that and why it looks by the clock, and so it finds everything."""
-        status = server.wait_for_status(lambda s: s["watch"]["blind"] or s["watch"]["mode"] == "poll",
+        status = server.wait_for_status(lambda s: not sees_everything(s),
                                         "it is told that inotify does not see everything")
         self.assertIn(reason, " ".join(status["watch"]["reasons"]))
-        self.assertLess(status["watch"]["poll_seconds"], 30)
         write_files(server.directory, signed_files(self.NAMES, "r1"))
-        server.wait_for_served(signed_texts(self.NAMES, "r1"))
+        server.wait_for_served(signed_texts(self.NAMES, "r1"), FOUND)
         self.check_told_once(server)
 
     def check_sight(self, server):
-        server.wait_for_status(lambda s: s["watch"]["mode"] == "inotify" and not s["watch"]["blind"],
-                               "inotify is back", HEALED)
+        server.wait_for_status(sees_everything, "inotify is back", HEALED)
         write_files(server.directory, signed_files(self.NAMES, "r3"))
-        server.wait_for_served(signed_texts(self.NAMES, "r3"))
+        server.wait_for_served(signed_texts(self.NAMES, "r3"), FOUND)
 
     def test_G17_too_few_watches(self):
         server = self.serve_texts(self.NAMES, wrapper=self.limited(watches=8))
@@ -534,7 +541,7 @@ class Limits(PlaceTest):
                            "the log tells that descriptors are out")
             finally:
                 resource.prlimit(pid, resource.RLIMIT_NOFILE, usual)
-            server.wait_for_served(signed_texts(self.NAMES, "r1"))
+            server.wait_for_served(signed_texts(self.NAMES, "r1"), FOUND)
         self.assertEqual(health.answers, [200])
         wait_until(lambda: server.problems() == [], "the problems are gone")
 
@@ -575,7 +582,7 @@ class Limits(PlaceTest):
                     shutil.rmtree(self.scratch / "out")
                 shutil.rmtree(server.path(name).parent)
             write_files(server.directory, signed_files(self.NAMES, "r1"))
-            server.wait_for_served(signed_texts(self.NAMES, "r1"))
+            server.wait_for_served(signed_texts(self.NAMES, "r1"), FOUND)
         self.assertEqual(server.wait_settled()["problems"], [])
 
     def test_G22_a_pause_of_the_whole_process(self):
@@ -609,7 +616,7 @@ class Limits(PlaceTest):
                 for name in self.NAMES:
                     os.utime(outside / f"{name}.yaml", (when, when))
                     os.rename(outside / f"{name}.yaml", server.path(f"{name}.yaml"))
-                server.wait_for_served(signed_texts(self.NAMES, rev))
+                server.wait_for_served(signed_texts(self.NAMES, rev), FOUND)
         self.serve().wait_for_served(signed_texts(self.NAMES, "t4"))
 
     def test_G21_a_clock_that_jumps(self):
@@ -628,7 +635,7 @@ class Limits(PlaceTest):
                 hours.write_text(hour, encoding="ascii")
                 rev = f"h{number}"
                 write_files(server.directory, signed_files(self.NAMES, rev))
-                server.wait_for_served(signed_texts(self.NAMES, rev))
+                server.wait_for_served(signed_texts(self.NAMES, rev), FOUND)
                 os.link(server.path("keep.yaml"), server.path("linked.yaml"))  # without evidence
                 server.wait_for_text("linked", signed("keep", rev))
                 server.remove("linked.yaml")
