@@ -66,7 +66,7 @@ add_problem(struct problems *problems, const struct prompt *loser, const char *m
 {
 	if (message != NULL) /* NULL: the arena has failed, which ends the making */
 		problems->items[problems->count++] = (struct problem){
-			loser->unit->path, loser->line, loser->column, false, message};
+			loser->unit->path, loser->line, loser->column, ERROR_CONFLICT, message};
 }
 
 static void

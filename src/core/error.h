@@ -12,7 +12,10 @@ enum error_kind {
 	ERROR_MISSING, /* a required field is absent */
 	ERROR_TYPE, /* a value of the wrong type */
 	ERROR_VALUE, /* a value of the right type that is not allowed */
+	ERROR_FILE, /* the file cannot be read, or is none */
+	ERROR_CONFLICT, /* another file has it already */
 	ERROR_WARNING, /* not an error: the file is served */
+	N_ERROR_KINDS
 };
 
 /* Messages are lower case, without full stop, and say what was found and what was wanted. */

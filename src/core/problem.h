@@ -1,7 +1,7 @@
 /* problem.h -- something wrong with a file, as it is kept and told. */
 #pragma once
 
-#include <stdbool.h>
+#include "core/error.h"
 
 struct buffer;
 
@@ -9,7 +9,7 @@ struct buffer;
 struct problem {
 	const char *path;
 	unsigned line, column; /* from 1; 0: the file as a whole */
-	bool warning; /* the file is served all the same */
+	enum error_kind kind;
 	const char *message;
 };
 

@@ -311,7 +311,7 @@ begin_problems(struct making *making, const struct circumstances *circumstances)
 	}
 	for (size_t i = 0; i < holder->n_faulty; i++)
 		for (size_t k = 0; k < holder->faulty[i]->n_problems; k++)
-			if (!holder->faulty[i]->problems[k].warning)
+			if (holder->faulty[i]->problems[k].kind != ERROR_WARNING)
 				items[making->problems.count++] = holder->faulty[i]->problems[k];
 	making->n_known_problems = making->problems.count;
 	return arena_failed(making->arena) ? -1 : 0;

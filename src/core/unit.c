@@ -193,6 +193,7 @@ add_rest(struct arena *arena, const struct errors *errors, size_t kept, struct u
 {
 	if (errors->count > kept)
 		problems[unit->n_problems++] = (struct problem){.path = unit->path,
+			.kind = ERROR_VALUE,
 			.message =
 				arena_printf(arena, "%zu errors, of which these are the first %zu",
 					errors->count, kept)};
@@ -209,10 +210,9 @@ take_errors(struct arena *arena, const struct errors *errors, struct unit *unit)
 	if (problems == NULL)
 		return -1;
 	for (const struct error *error = errors->first; error != NULL; error = error->next) {
-		bool warning = error->kind == ERROR_WARNING;
-		kept += !warning;
+		kept += error->kind != ERROR_WARNING;
 		problems[unit->n_problems++] = (struct problem){
-			unit->path, error->line, error->column, warning, error->message};
+			unit->path, error->line, error->column, error->kind, error->message};
 	}
 	add_rest(arena, errors, kept, unit, problems);
 	if (unit->n_problems > 0)
@@ -282,7 +282,7 @@ unit_new(struct unit_maker *maker, const char *path, const char *data, size_t le
 struct unit *
 unit_new_failed(const char *path, const struct error *error)
 {
-	struct problem problem = {path, error->line, error->column, false, error->message};
+	struct problem problem = {path, error->line, error->column, ERROR_FILE, error->message};
 	struct unit unit = {.path = path, .problems = &problem, .n_problems = 1, .n_errors = 1};
 	return seal(&unit);
 }

@@ -42,6 +42,7 @@ struct cycle {
 	int64_t retry_ms; /* … and at what could not be read */
 	int64_t looked_ms; /* when all was looked at last, … */
 	int64_t look_ms; /* … and what the last look took */
+	int64_t changed_ns; /* of the newest content that is not published */
 	int64_t all_us, last_all_us; /* what the last two looks at everything took */
 	bool waits_for_git;
 	bool writing; /* all is quiet but for files that are not closed */
@@ -143,8 +144,8 @@ note_holds(struct cycle *cycle)
 static int64_t
 poll_interval_ms(const struct cycle *cycle)
 {
-	bool blind = watcher_state(cycle->watcher)->blind || cycle->publisher.failed ||
-		     survey_has_no_root(&cycle->survey);
+	bool blind = watcher_state(cycle->watcher)->blindness != SEES_ALL ||
+		     cycle->publisher.failed || survey_has_no_root(&cycle->survey);
 	int64_t base = blind ? earlier(BLIND_POLL_MS, cycle->terms.poll_ms) : cycle->terms.poll_ms;
 	/* One look that was slow, because the machine was busy, does not count. */
 	int64_t usual_us =
@@ -172,10 +173,12 @@ note_figures(struct cycle *cycle)
 	figures_set(figures, FIGURE_EVENTS, (long long)watcher->events);
 	figures_set(figures, FIGURE_OVERFLOWS, (long long)watcher->overflows);
 	figures_set(figures, FIGURE_WATCHES, watcher->watches);
-	figures_set(figures, FIGURE_WATCH_ERRORS, (long long)watcher->errors);
 	figures_set(figures, FIGURE_INOTIFY, watcher->inotify);
 	figures_set(figures, FIGURE_RESTARTS, (long long)watcher->restarts);
-	figures_set(figures, FIGURE_BLIND, watcher->blind);
+	figures_set(figures, FIGURE_BLINDNESS, watcher->blindness);
+	for (int i = 0; i < N_WATCH_ERRORS; i++)
+		atomic_store_explicit(&figures->watch_errors[i], (long long)watcher->errors[i],
+			memory_order_relaxed);
 	figures_set(figures, FIGURE_POLL_MS, poll_interval_ms(cycle));
 	figures_set(figures, FIGURE_ROOT_AVAILABLE, !survey_has_no_root(&cycle->survey));
 }
@@ -215,6 +218,7 @@ offer(struct cycle *cycle)
 		.now_ms = clock_ms(),
 		.first_ms = cycle->first_ms,
 		.look_ms = cycle->look_ms,
+		.changed_ns = cycle->changed_ns,
 		.commit = survey->git.commit,
 		.root_problem = survey_has_no_root(survey) ? &survey->problem : NULL,
 		.device = survey->device,
@@ -301,6 +305,8 @@ look(struct cycle *cycle, bool force, struct look *found)
 	cycle->next_ms = found->next_ms;
 	cycle->retry_ms = found->retry_ms;
 	cycle->unsettled = found->unsettled;
+	if (found->changed_ns > cycle->changed_ns)
+		cycle->changed_ns = found->changed_ns;
 	if (everything) {
 		cycle->looked_ms = clock_ms();
 		cycle->last_all_us = cycle->all_us;
@@ -355,6 +361,7 @@ look_again(struct cycle *cycle)
 		return false;
 	}
 	bool published = offer(cycle);
+	cycle->changed_ns = 0;
 	note_result(cycle, published);
 	histogram_add(&cycle->figures->reload, (uint64_t)(clock_us() - start_us));
 	if (outcome == OUTCOME_SETTLED)

@@ -1,6 +1,7 @@
 /* figures.c -- what the reload thread counts and measures, for whoever asks. */
 #include "server/figures.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stddef.h>
 
@@ -37,6 +38,45 @@ hold_name(enum hold hold)
 		[HOLD_ROOT] = "root",
 	};
 	return names[hold];
+}
+
+const char *
+blindness_name(enum blindness blindness)
+{
+	static const char *const names[] = {
+		[SEES_ALL] = "none",
+		[BLIND_ON_DEMAND] = "demand",
+		[BLIND_WITHOUT_INOTIFY] = "inotify",
+		[BLIND_WITHOUT_WATCH] = "watch",
+		[BLIND_FILE_SYSTEM] = "filesystem",
+	};
+	return names[blindness];
+}
+
+static const struct {
+	int reason;
+	const char *name;
+} watch_errors[] = {
+	[WATCH_ENOSPC] = {ENOSPC, "ENOSPC"},
+	[WATCH_EMFILE] = {EMFILE, "EMFILE"},
+	[WATCH_EACCES] = {EACCES, "EACCES"},
+	[WATCH_ENOMEM] = {ENOMEM, "ENOMEM"},
+	[WATCH_OTHER] = {0,      "other" },
+};
+
+enum watch_error
+watch_error_of(int reason)
+{
+	int at = 0;
+	while (at < WATCH_OTHER && watch_errors[at].reason != reason)
+		at++;
+	return (enum watch_error)at;
+}
+
+const char *
+watch_error_name(enum watch_error error)
+{
+	return watch_errors[error].name;
 }
 
 void

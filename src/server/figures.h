@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "core/error.h"
 #include "server/hold.h"
 
 /* Why a look was taken. */
@@ -22,6 +23,31 @@ const char *cause_name(enum cause);
 
 enum result { RESULT_OK, RESULT_PARTIAL, RESULT_FAILED, RESULT_NOOP, N_RESULTS };
 
+/* Why changes may go unseen, which are then looked for by the clock. */
+enum blindness {
+	SEES_ALL,
+	BLIND_ON_DEMAND, /* --watch poll */
+	BLIND_WITHOUT_INOTIFY,
+	BLIND_WITHOUT_WATCH, /* of some directory */
+	BLIND_FILE_SYSTEM, /* which others change too */
+	N_BLINDNESSES
+};
+
+const char *blindness_name(enum blindness);
+
+/* What keeps a directory from being watched. */
+enum watch_error {
+	WATCH_ENOSPC,
+	WATCH_EMFILE,
+	WATCH_EACCES,
+	WATCH_ENOMEM,
+	WATCH_OTHER,
+	N_WATCH_ERRORS
+};
+
+enum watch_error watch_error_of(int reason);
+const char *watch_error_name(enum watch_error);
+
 enum figure {
 	FIGURE_LAST_SUCCESSFUL,
 	FIGURE_LAST_SUCCESS_SECONDS, /* since the epoch */
@@ -38,10 +64,9 @@ enum figure {
 	FIGURE_EVENTS,
 	FIGURE_OVERFLOWS,
 	FIGURE_WATCHES,
-	FIGURE_WATCH_ERRORS,
 	FIGURE_INOTIFY,
 	FIGURE_RESTARTS,
-	FIGURE_BLIND,
+	FIGURE_BLINDNESS,
 	FIGURE_POLL_MS,
 	FIGURE_POLL_FOUND,
 	FIGURE_ROOT_AVAILABLE,
@@ -68,7 +93,9 @@ struct figures {
 	atomic_llong causes[N_CAUSES];
 	atomic_llong holds[N_HOLDS], held_ms[N_HOLDS],
 		held_since_ms[N_HOLDS]; /* since 0: not held */
-	struct histogram reload, latency, look, verify;
+	atomic_llong watch_errors[N_WATCH_ERRORS];
+	atomic_llong problems[N_ERROR_KINDS];
+	struct histogram reload, latency, age, look, verify;
 };
 
 void figures_set(struct figures *, enum figure, long long value);

@@ -159,6 +159,8 @@ take_bytes(struct intake *intake, const struct tree_file *found, struct file *fi
 {
 	const char *data = intake->buffer.length > 0 ? intake->buffer.data : "";
 	struct unit *unit = unit_new(intake->maker, found->path, data, intake->buffer.length);
+	if (found->signature.changed_ns > intake->look->changed_ns)
+		intake->look->changed_ns = found->signature.changed_ns;
 	if (unit != NULL)
 		return take_unit(intake, file, unit);
 	struct error error;
@@ -247,7 +249,8 @@ read_file(struct intake *intake, const struct tree_file *found, struct file *fil
 		enum tree_result result = TREE_CHANGED;
 		int taken = 1;
 		unsigned events = count_events(intake, found->path);
-		if (signature_equal(&now.signature, &file->signature) || is_complete(intake, &now, file))
+		if (signature_equal(&now.signature, &file->signature) ||
+			is_complete(intake, &now, file))
 			result = tree_read(&now, &intake->buffer, &error);
 		bool alone = count_events(intake, found->path) == events;
 		if (result == TREE_FAILED)

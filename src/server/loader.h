@@ -36,6 +36,7 @@ struct look {
 	bool unsettled; /* content that is not known to be complete was left out … */
 	bool waiting; /* … though nobody is writing: it settles by itself … */
 	bool torn; /* … among files that are replaced together */
+	int64_t changed_ns; /* of the newest content that was taken, on CLOCK_REALTIME; 0: none was */
 	int64_t next_ms; /* when to look again at that, and at what is leaving; 0: no need */
 	int64_t retry_ms; /* when to look again at what could not be read, perhaps for now; 0: no need */
 };
@@ -86,6 +87,7 @@ const struct loader_counts *loader_counts(const struct loader *);
 struct file_report {
 	const char *path;
 	enum file_state state;
+	const struct unit *served; /* what is served of it; NULL: nothing */
 	const unsigned char *content; /* SHA-256 of the bytes that were looked at last */
 	int64_t modified_ns; /* of those */
 };

@@ -50,12 +50,8 @@ static const struct row {
 	{FIGURE_EVENTS, "counter", "inotify_events_total", "Events read from inotify."},
 	{FIGURE_OVERFLOWS, "counter", "inotify_overflows_total", "Times that events were lost."},
 	{FIGURE_WATCHES, "gauge", "inotify_watches", "Directories that are watched."},
-	{FIGURE_WATCH_ERRORS, "counter", "inotify_watch_errors_total",
-		"Failures to watch a directory."},
 	{FIGURE_INOTIFY, "gauge", "inotify_enabled", "Whether there is inotify."},
 	{FIGURE_RESTARTS, "counter", "inotify_restarts_total", "Times that inotify broke down."},
-	{FIGURE_BLIND, "gauge", "watcher_degraded",
-		"Whether changes can go unseen, and are looked for by the clock."},
 	{FIGURE_POLL_FOUND, "counter", "poll_detected_changes_total",
 		"Changes found by the clock alone; on a local file system events are being missed."},
 	{FIGURE_ROOT_AVAILABLE, "gauge", "root_available",
@@ -132,8 +128,9 @@ put_reload_histograms(struct buffer *out, const struct figures *figures)
 		"Time from the beginning of a scan to what it published.");
 	put_histogram(out, "reload_duration_seconds", "", &figures->reload, 1, 0);
 	put_head(out, "reload_latency_seconds", "histogram",
-		"Time from the first sign of a change to its publication.");
+		"Time from the first event, or from the newest file's ctime, to the publication.");
 	put_histogram(out, "reload_latency_seconds", "from=\"event\",", &figures->latency, 1, 0);
+	put_histogram(out, "reload_latency_seconds", "from=\"ctime\",", &figures->age, 1, 0);
 	put_head(out, "scan_duration_seconds", "histogram", "Time of looking at the files.");
 	put_histogram(out, "scan_duration_seconds", "pass=\"first\",", &figures->look, 1, 0);
 	put_histogram(out, "scan_duration_seconds", "pass=\"second\",", &figures->verify, 1, 0);
@@ -156,6 +153,40 @@ put_reload_counts(struct buffer *out, const struct figures *figures)
 	for (int i = 0; i < N_CAUSES; i++)
 		put_labelled(out, "rescans_total", "cause", cause_name((enum cause)i),
 			(double)atomic_load(&figures->causes[i]));
+}
+
+/* By the words that tell people where to look. */
+static void
+put_problems(struct buffer *out, const struct figures *figures)
+{
+	static const char *const reasons[] = {
+		[ERROR_SYNTAX] = "parse",
+		[ERROR_MISSING] = "missing",
+		[ERROR_TYPE] = "type",
+		[ERROR_VALUE] = "value",
+		[ERROR_FILE] = "file",
+		[ERROR_CONFLICT] = "duplicate",
+	};
+	put_head(out, "file_errors_total", "counter", "Problems, each counted when it came up.");
+	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
+		put_labelled(out, "file_errors_total", "reason", reasons[i],
+			(double)atomic_load(&figures->problems[i]));
+}
+
+static void
+put_watching(struct buffer *out, const struct figures *figures)
+{
+	long long blindness = figures_get(figures, FIGURE_BLINDNESS);
+	put_head(out, "inotify_watch_errors_total", "counter", "Failures to watch a directory.");
+	for (int i = 0; i < N_WATCH_ERRORS; i++)
+		put_labelled(out, "inotify_watch_errors_total", "errno",
+			watch_error_name((enum watch_error)i),
+			(double)atomic_load(&figures->watch_errors[i]));
+	put_head(out, "watcher_degraded", "gauge",
+		"Whether changes can go unseen, for that reason, and are looked for by the clock.");
+	for (int i = SEES_ALL + 1; i < N_BLINDNESSES; i++)
+		put_labelled(out, "watcher_degraded", "reason", blindness_name((enum blindness)i),
+			blindness == i);
 }
 
 static void
@@ -323,7 +354,9 @@ metrics_put(const struct metrics_terms *terms, struct buffer *out)
 	put_one(out, "scan_in_progress_seconds", "How long the scan under way takes already.",
 		began_ms > 0 ? (double)(clock_ms() - began_ms) / 1000 : 0);
 	put_reload_counts(out, figures);
+	put_problems(out, figures);
 	put_reload_histograms(out, figures);
+	put_watching(out, figures);
 	put_holds(out, figures);
 	put_requests(out, terms);
 	put_connections(out, terms);

@@ -72,9 +72,9 @@ has_problem(const struct snapshot *snapshot, const char *path, const char *messa
 	return false;
 }
 
-/* Say what is wrong now and was not before. */
+/* Say, and count, what is wrong now and was not before. */
 static void
-log_problems(const struct snapshot *before, const struct snapshot *now)
+tell_problems(struct figures *figures, const struct snapshot *before, const struct snapshot *now)
 {
 	size_t said = 0;
 	for (size_t i = 0; i < now->n_problems; i++) {
@@ -82,6 +82,8 @@ log_problems(const struct snapshot *before, const struct snapshot *now)
 		struct buffer text = {0};
 		if (before != NULL && has_problem(before, problem->path, problem->message))
 			continue;
+		atomic_fetch_add_explicit(
+			&figures->problems[problem->kind], 1, memory_order_relaxed);
 		if (++said > MAX_SAID)
 			continue;
 		problem_put(problem, &text);
@@ -147,6 +149,17 @@ note_publication(struct publisher *publisher, const struct publication *publicat
 	publisher->n_publications += publisher->n_publications < N_PUBLICATIONS;
 }
 
+/* Measure how old the newest content is that was published just now. */
+static void
+note_age(struct figures *figures, int64_t changed_ns)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	int64_t age_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - changed_ns;
+	if (changed_ns > 0 && age_ns >= 0)
+		histogram_add(&figures->age, (uint64_t)age_ns / 1000);
+}
+
 /* Tell of a new generation. */
 static void
 tell(struct publisher *publisher, const struct snapshot *before, const struct snapshot *now,
@@ -164,9 +177,11 @@ tell(struct publisher *publisher, const struct snapshot *before, const struct sn
 	diff_prompts(before, now, on_prompt, &telling);
 	note_publication(publisher, &publication);
 	histogram_add(&figures->latency, (uint64_t)latency_ms * 1000);
-	log_problems(before, now);
-	if (before != NULL)
+	tell_problems(figures, before, now);
+	if (before != NULL) {
 		log_recoveries(before, now);
+		note_age(figures, offer->changed_ns);
+	}
 	log_write(LOG_LEVEL_INFO, "prompts published", LOG_NUMBER("prompts", now->n_groups),
 		LOG_NUMBER("problems", now->n_problems), LOG_NUMBER("generation", now->generation),
 		LOG_TEXT("cause", cause_name(offer->cause)), LOG_NUMBER("added", publication.added),
@@ -283,7 +298,7 @@ restate(struct publisher *publisher, enum hold hold, const struct snapshot *newe
 {
 	char message[320];
 	struct loader *loader = publisher->terms.loader;
-	struct problem note = {.path = ".", .message = message};
+	struct problem note = {.path = ".", .kind = ERROR_FILE, .message = message};
 	struct circumstances circumstances = {NULL, &note, 1};
 	explain(publisher, hold, newest, offer, message, sizeof(message));
 	if (publisher->published == NULL) {

@@ -49,6 +49,7 @@ struct offer {
 	int64_t now_ms;
 	int64_t first_ms; /* of what led to it, on clock_ms() */
 	int64_t look_ms; /* what the look took */
+	int64_t changed_ns; /* of the newest content in it, on CLOCK_REALTIME; 0: there is none */
 	const char *commit; /* "" where it is not known */
 	const struct error *root_problem; /* the directory cannot be looked at; NULL: it was */
 	uint64_t device; /* of the directory */

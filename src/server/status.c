@@ -10,6 +10,7 @@
 #include "core/problem.h"
 #include "core/snapshot.h"
 #include "core/text.h"
+#include "core/unit.h"
 #include "server/clock.h"
 #include "server/loader.h"
 #include "server/watcher.h"
@@ -66,9 +67,10 @@ put_watch(struct buffer *out, const struct status *status)
 	buffer_printf(out,
 		",\"watch\":{\"mode\":\"%s\",\"blind\":%s,\"watches\":%u,\"poll_seconds\":%.3f,"
 		"\"overflows\":%lu,\"reasons\":[",
-		watcher->inotify ? "inotify" : "poll", boolean(watcher->blind), watcher->watches,
-		(double)figures_get(status->figures, FIGURE_POLL_MS) / 1000, watcher->overflows);
-	if (watcher->blind)
+		watcher->inotify ? "inotify" : "poll", boolean(watcher->blindness != SEES_ALL),
+		watcher->watches, (double)figures_get(status->figures, FIGURE_POLL_MS) / 1000,
+		watcher->overflows);
+	if (watcher->blindness != SEES_ALL)
 		json_put_string(out, watcher->reason);
 	buffer_puts(out, "]}");
 }
@@ -138,7 +140,12 @@ on_file(void *context, const struct file_report *report)
 		buffer_printf(out, "%02x", report->content[i]);
 	if (gmtime_r(&seconds, &parts) != NULL)
 		strftime(time, sizeof(time), "%Y-%m-%dT%H:%M:%SZ", &parts);
-	buffer_printf(out, "\",\"modified\":\"%s\"}", time);
+	buffer_printf(out, "\",\"modified\":\"%s\",\"prompt_ids\":[", time);
+	for (size_t i = 0; report->served != NULL && i < report->served->n_prompts; i++) {
+		buffer_puts(out, i > 0 ? "," : "");
+		json_put_string(out, report->served->prompts[i].id);
+	}
+	buffer_puts(out, "]}");
 	listing->any = true;
 }
 

@@ -35,20 +35,28 @@ struct watcher {
 	struct marks marks;
 	bool news; /* that nobody has asked for yet */
 	bool locked; /* somebody changes many files, by the last event of the lock */
-	bool blind_now; /* in the look under way */
+	enum blindness blindness; /* in the look under way */
 	bool without_inotify;
 	int64_t read_ns; /* when events were read last, on CLOCK_REALTIME */
 	struct watcher_state state;
 };
 
+/* Note that changes go unseen at a path, NULL for all of them, and why. */
 static void
-note_blind(struct watcher *watcher, const char *what, const char *path, const char *why)
+note_blind(struct watcher *watcher, enum blindness blindness, const char *path, const char *why)
 {
-	if (!watcher->blind_now)
-		snprintf(watcher->state.reason, sizeof(watcher->state.reason), "%s%s%s%s: %s", what,
-			path != NULL ? " \"" : "", path != NULL ? path : "",
-			path != NULL ? "\"" : "", why);
-	watcher->blind_now = true;
+	static const char *const messages[] = {
+		[BLIND_ON_DEMAND] = "inotify is not used",
+		[BLIND_WITHOUT_INOTIFY] = "inotify cannot be had",
+		[BLIND_WITHOUT_WATCH] = "cannot watch",
+		[BLIND_FILE_SYSTEM] = "changes may go unseen in",
+	};
+	const char *quote = path != NULL ? "\"" : "";
+	if (watcher->blindness == SEES_ALL)
+		snprintf(watcher->state.reason, sizeof(watcher->state.reason), "%s%s%s%s%s: %s",
+			messages[blindness], path != NULL ? " " : "", quote,
+			path != NULL ? path : "", quote, why);
+	watcher->blindness = blindness;
 }
 
 /* Returns whether there is inotify. */
@@ -58,13 +66,13 @@ start_inotify(struct watcher *watcher)
 	if (watcher->descriptor >= 0)
 		return true;
 	if (watcher->without_inotify) {
-		note_blind(watcher, "inotify is not used", NULL, "--watch poll");
+		note_blind(watcher, BLIND_ON_DEMAND, NULL, "--watch poll");
 		return false;
 	}
 	watcher->descriptor = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	if (watcher->descriptor < 0) {
-		watcher->state.errors++;
-		note_blind(watcher, "inotify cannot be had", NULL,
+		watcher->state.errors[watch_error_of(errno)]++;
+		note_blind(watcher, BLIND_WITHOUT_INOTIFY, NULL,
 			errno == EMFILE ? "raise fs.inotify.max_user_instances" : strerror(errno));
 	}
 	return watcher->descriptor >= 0;
@@ -118,7 +126,7 @@ void
 watcher_begin(struct watcher *watcher)
 {
 	marks_begin_look(&watcher->marks);
-	watcher->blind_now = watcher->state.blind && !marks_has_all(&watcher->marks);
+	watcher->blindness = marks_has_all(&watcher->marks) ? SEES_ALL : watcher->state.blindness;
 	start_inotify(watcher);
 	watches_begin(&watcher->watches);
 }
@@ -153,36 +161,38 @@ watcher_add(void *context, const struct lookup *lookup)
 	if (watcher->descriptor < 0)
 		return;
 	if (lookup->kind == LOOKUP_NAMES && is_remote(lookup->directory))
-		note_blind(watcher, "changes may go unseen in", lookup->path,
-			"a network or FUSE file system");
+		note_blind(
+			watcher, BLIND_FILE_SYSTEM, lookup->path, "a network or FUSE file system");
 	/* Through the descriptor it is surely the directory that is then read. */
 	snprintf(name, sizeof(name), "/proc/self/fd/%d", lookup->directory);
 	int id = inotify_add_watch(
 		watcher->descriptor, name, of_files ? name_events | file_events : name_events);
+	int reason = errno;
 	if (id >= 0 && watches_add(&watcher->watches, id, lookup) == 0)
 		return;
-	watcher->state.errors++;
-	note_blind(watcher, "cannot watch", lookup->path,
-		id >= 0           ? "out of memory"
-		: errno == ENOSPC ? "raise fs.inotify.max_user_watches"
-				  : strerror(errno));
+	if (id >= 0)
+		reason = ENOMEM;
+	watcher->state.errors[watch_error_of(reason)]++;
+	note_blind(watcher, BLIND_WITHOUT_WATCH, lookup->path,
+		reason == ENOSPC ? "raise fs.inotify.max_user_watches" : strerror(reason));
 }
 
 void
 watcher_end(struct watcher *watcher)
 {
-	bool was_blind = watcher->state.blind;
+	bool was_blind = watcher->state.blindness != SEES_ALL;
+	bool is_blind = watcher->blindness != SEES_ALL;
 	watches_end(&watcher->watches, watcher->descriptor, &watcher->marks);
 	watcher->state.inotify = watcher->descriptor >= 0;
 	watcher->state.watches = (unsigned)watcher->watches.count;
-	watcher->state.blind = watcher->blind_now;
-	if (watcher->blind_now && !was_blind)
+	watcher->state.blindness = watcher->blindness;
+	if (is_blind && !was_blind)
 		log_write(watcher->without_inotify ? LOG_LEVEL_INFO : LOG_LEVEL_WARN,
 			"not every change can be seen: looking by the clock",
 			LOG_TEXT("reason", watcher->state.reason), LOG_END);
-	else if (!watcher->blind_now && was_blind)
+	else if (!is_blind && was_blind)
 		log_write(LOG_LEVEL_INFO, "every directory is watched again", LOG_END);
-	if (!watcher->blind_now)
+	if (!is_blind)
 		*watcher->state.reason = '\0';
 }
 

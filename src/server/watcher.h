@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "server/figures.h"
 #include "server/marks.h"
 
 struct lookup;
@@ -50,10 +51,11 @@ bool watcher_sees_writing(const struct watcher *, int64_t now_ms);
 
 struct watcher_state {
 	bool inotify;
-	bool blind; /* changes may go unseen … */
+	enum blindness blindness; /* changes may go unseen … */
 	char reason[192]; /* … because of this */
 	unsigned watches;
-	unsigned long events, overflows, errors, restarts;
+	unsigned long events, overflows, restarts;
+	unsigned long errors[N_WATCH_ERRORS];
 };
 
 const struct watcher_state *watcher_state(const struct watcher *);

@@ -142,7 +142,7 @@ check_problems(const struct unit *unit)
 	for (size_t i = 0; i < unit->n_problems; i++) {
 		const struct problem *problem = &unit->problems[i];
 		size_t length = strlen(problem->message);
-		errors += !problem->warning;
+		errors += problem->kind != ERROR_WARNING;
 		MUST(length > 0 && text_utf8_span(problem->message, length) == length);
 		MUST(!has_control(problem->message));
 		/* only the first may be of the whole file: that there are more */

@@ -230,8 +230,9 @@ class Told(StatusTest):
                          [("q.yaml", "invalid")])
         self.assertEqual(status["files"], {"total": 2, "ok": 1, "stale": 0, "invalid": 1,
                                            "unsettled": 0, "leaving": 0, "mounts": 0})
-        self.assertEqual([f["path"] for f in self.status(server, all_files=True)["file_list"]],
-                         ["p.yaml", "q.yaml"])
+        everything = self.status(server, all_files=True)["file_list"]
+        self.assertEqual([(f["path"], f["prompt_ids"]) for f in everything],
+                         [("p.yaml", ["p"]), ("q.yaml", [])])
         self.assertEqual(status["directory"]["resolved"], os.path.realpath(server.directory))
         self.assertEqual(status["revision"], server.revision())
 
@@ -291,7 +292,7 @@ class Metrics(StatusTest):
         server = self.serve("--workers", "2", files={"p.v1.yaml": prompt("p")})
         for _ in range(5):
             self.assertEqual(server.litellm("p").status, 200)
-        server.litellm("missing")
+        server.litellm("never-there")
         server.write("p.v1.yaml", prompt("edited"))
         server.wait_for_text("p", "edited")
         samples = self.samples(server)
@@ -304,7 +305,7 @@ class Metrics(StatusTest):
         self.assertEqual(samples["promptd_http_request_duration_seconds_count",
                                  'endpoint="litellm"'], asked + 1)
         self.assertGreaterEqual(samples["promptd_http_connections", ""], 1)
-        self.assertFalse([key for key in samples if "missing" in key[1]])
+        self.assertFalse([key for key in samples if "never-there" in key[1]])
 
     def test_counts_by_prompt_can_be_switched_off(self):
         server = self.serve("--no-prompt-metrics", files={"p.yaml": prompt("p")})
@@ -321,11 +322,17 @@ class Metrics(StatusTest):
         samples = self.samples(server)
         expected = {"files_loaded": 0, "files_stale": 1, "files_invalid": 0, "problems": 1,
                     "config_last_reload_successful": 0, "prompts_loaded": 1, "root_available": 1,
-                    "inotify_enabled": 1, "watcher_degraded": 0, "poll_interval_seconds": 60}
+                    "inotify_enabled": 1, "poll_interval_seconds": 60}
         self.assertEqual({n: samples["promptd_" + n, ""] for n in expected}, expected)
         self.assertEqual(samples["promptd_snapshot_generation", ""],
                          self.status(server)["generation"])
         self.assertEqual(samples["promptd_holds_total", 'cause="delete"'], 1)
+        self.assertEqual(samples["promptd_file_errors_total", 'reason="parse"'], 1)
+        for origin in ("event", "ctime"):
+            self.assertGreaterEqual(
+                samples["promptd_reload_latency_seconds_count", f'from="{origin}"'], 1)
+        self.assertEqual({v for (n, _), v in samples.items() if n == "promptd_watcher_degraded"},
+                         {0})
         self.assertIn(("promptd_snapshot_info",
                        f'digest="{server.revision()}",source_revision=""'), samples)
 
@@ -334,7 +341,7 @@ class Metrics(StatusTest):
         server.write("p.yaml", prompt("edited"))
         server.wait_for_text("p", "edited")
         samples = self.samples(server)
-        self.assertEqual(samples["promptd_watcher_degraded", ""], 1)
+        self.assertEqual(samples["promptd_watcher_degraded", 'reason="demand"'], 1)
         self.assertGreaterEqual(samples["promptd_poll_detected_changes_total", ""], 1)
         watch = self.status(server)["watch"]
         self.assertEqual((watch["mode"], watch["blind"]), ("poll", True))

@@ -14,6 +14,7 @@ import contextlib
 import errno
 import functools
 import hashlib
+import itertools
 import json
 import math
 import mmap
@@ -1171,13 +1172,15 @@ class Totals:
 
     def __init__(self):
         self.by_mode = collections.defaultdict(collections.Counter)
+        self.seeds = {}  # the first of each mode; the others follow it
 
-    def add(self, mode, result):
+    def add(self, mode, seed, result):
+        self.seeds.setdefault(mode, seed)
         self.by_mode[mode].update(result._asdict())
         self.by_mode[mode]["episodes"] += 1
 
     def lines(self):
-        return [f"{mode}: {c['episodes']} episodes, {c['operations']} operations ({c['skipped']} "
+        return [f"{mode}: {c['episodes']} episodes from seed {self.seeds[mode]} on, {c['operations']} operations ({c['skipped']} "
                 f"did not apply), {c['reads']} reads, {c['forgiven']} slow writers forgiven"
                 for mode, c in self.by_mode.items()]
 
@@ -1200,17 +1203,13 @@ def run_for(mode, seconds, seeds, shrink_seconds=60, totals=None):
             shorter = shrink(episode, shrink_seconds) or episode
             return report_of(shorter, fault_of(shorter, 5) or error)
         if totals is not None:
-            totals.add(mode, result)
+            totals.add(mode, episode["seed"], result)
     return None
 
 
 def seeds_from(seed=None):
-    """Seeds for ever; without one to begin with, new ones."""
-    numbers = random.Random(seed)
-    while True:
-        yield seed if seed is not None else numbers.randrange(2 ** 32)
-        if seed is not None:
-            seed += 1
+    """Seeds for ever, one after the other; without one to begin with, from a random one."""
+    return itertools.count(random.SystemRandom().randrange(2 ** 32) if seed is None else seed)
 
 
 def replay(path, mode=None, times=1):

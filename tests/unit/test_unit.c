@@ -91,8 +91,8 @@ a_unit_with_errors_has_no_prompts(void **state)
 		"a.yaml:3:35: YAML 1.1 readers take \"no\" for the boolean false: quote it if it "
 		"is text\n"
 		"a.yaml:4:38: unknown key \"modle\", did you mean \"prompt_template_model\"?\n");
-	assert_false(unit->problems[0].warning);
-	assert_true(unit->problems[1].warning);
+	assert_int_not_equal(unit->problems[0].kind, ERROR_WARNING);
+	assert_int_equal(unit->problems[1].kind, ERROR_WARNING);
 	unit_unref(unit);
 }
 
