@@ -326,21 +326,36 @@ note_forced(struct cycle *cycle)
 		LOG_NUMBER("waited_ms", clock_ms() - cycle->first_ms), LOG_END);
 }
 
+/* Whether git is at it; the time that it takes does not count. */
+static bool
+waits_for_git(struct cycle *cycle)
+{
+	int64_t now = clock_ms();
+	int64_t since_ms = cycle->survey.locked_ms;
+	bool waited = cycle->waits_for_git;
+	cycle->waits_for_git = survey_waits_for_git(&cycle->survey, now, cycle->last_event_ms);
+	if (waited && !cycle->waits_for_git) {
+		cycle->last_event_ms = now;
+		cycle->bound_ms += now - (since_ms > cycle->first_ms ? since_ms : cycle->first_ms);
+	}
+	return cycle->waits_for_git;
+}
+
 /* Whether what a look found may be published: it is settled, and nothing has happened since, or it has to be
  * as it is. */
 static bool
 may_publish(struct cycle *cycle, enum outcome outcome, bool force)
 {
 	bool news = note_events(cycle);
+	if (waits_for_git(cycle) || git_has_changed(&cycle->survey.git))
+		outcome = OUTCOME_TORN;
 	bool settled = outcome == OUTCOME_SETTLED && !news && !cycle->unsettled;
-	cycle->waits_for_git =
-		survey_waits_for_git(&cycle->survey, clock_ms(), cycle->last_event_ms);
-	if (!settled || cycle->waits_for_git)
+	if (!settled)
 		begin_pending(cycle, cycle->cause);
 	if (outcome != OUTCOME_SETTLED && !news)
 		cycle->last_event_ms = clock_ms(); /* once more, soon */
 	bool is_whole = outcome == OUTCOME_SETTLED || outcome == OUTCOME_MOVING;
-	bool publish = (settled || force) && !cycle->waits_for_git && is_whole;
+	bool publish = settled || (force && is_whole);
 	if (publish && !settled)
 		note_forced(cycle);
 	return publish;
@@ -408,19 +423,6 @@ cycle_due_ms(const struct cycle *cycle)
 	return due;
 }
 
-/* Whether git is still at it; once it is done, the time until the bound begins anew. */
-static bool
-still_waits_for_git(struct cycle *cycle, int64_t now)
-{
-	bool waited = cycle->waits_for_git;
-	cycle->waits_for_git = survey_waits_for_git(&cycle->survey, now, cycle->last_event_ms);
-	if (waited && !cycle->waits_for_git) {
-		cycle->last_event_ms = now;
-		cycle->bound_ms = now + cycle->terms.max_latency_ms;
-	}
-	return cycle->waits_for_git;
-}
-
 bool
 cycle_step(struct cycle *cycle)
 {
@@ -431,8 +433,8 @@ cycle_step(struct cycle *cycle)
 		cycle->last_event_ms > 0 && now >= cycle->last_event_ms + cycle->terms.quiet_ms;
 	cycle->writing = quiet && watcher_sees_writing(cycle->watcher, now);
 	if (cycle->waits_for_git)
-		still_waits_for_git(cycle, now);
-	if ((cycle->urgent || now >= cycle_due_ms(cycle)) && !still_waits_for_git(cycle, now)) {
+		waits_for_git(cycle);
+	if ((cycle->urgent || now >= cycle_due_ms(cycle)) && !waits_for_git(cycle)) {
 		if (now >= cycle->looked_ms + poll_interval_ms(cycle)) {
 			marks_all(watcher_marks(cycle->watcher));
 			if (cycle->first_ms == 0)

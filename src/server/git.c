@@ -11,8 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "server/tree.h"
-
 static const char lock_name[] = "index.lock";
 
 void
@@ -58,6 +56,22 @@ open_repository(int directory)
 	return openat(directory, line + sizeof(prefix) - 1, flags);
 }
 
+/* All zero where there is none. */
+static struct signature
+index_of(const struct git *git)
+{
+	struct signature signature = {0};
+	if (git->directory >= 0)
+		signature_read(git->directory, "index", &signature);
+	return signature;
+}
+
+void
+git_note(struct git *git)
+{
+	git->index = index_of(git);
+}
+
 void
 git_find(struct git *git, const struct tree *tree, const struct tree_terms *terms)
 {
@@ -72,6 +86,7 @@ git_find(struct git *git, const struct tree *tree, const struct tree_terms *term
 	if (git->directory >= 0)
 		terms->on_lookup(terms->context,
 			&(struct lookup){LOOKUP_LOCK, git->directory, lock_name, ""});
+	git_note(git);
 }
 
 static bool
@@ -164,6 +179,13 @@ git_read_commit(struct git *git, const struct tree *tree, const struct tree_term
 	*git->commit = '\0';
 	if (is_commit(commit))
 		memcpy(git->commit, commit, strlen(commit) + 1);
+}
+
+bool
+git_has_changed(const struct git *git)
+{
+	struct signature now = index_of(git);
+	return !signature_equal(&now, &git->index);
 }
 
 bool

@@ -3,7 +3,8 @@
 
 #include <stdbool.h>
 
-struct tree;
+#include "server/tree.h"
+
 struct tree_terms;
 
 enum { COMMIT_BYTES = 65 }; /* a SHA-256 in hexadecimal, NUL */
@@ -12,6 +13,7 @@ enum { COMMIT_BYTES = 65 }; /* a SHA-256 in hexadecimal, NUL */
 struct git {
 	int directory; /* that of the repository's work tree; -1: there is none */
 	char commit[COMMIT_BYTES]; /* "" where it is not known */
+	struct signature index; /* as it was noted; git writes a new one with every change */
 };
 
 void git_init(struct git *);
@@ -24,6 +26,10 @@ void git_find(struct git *, const struct tree *, const struct tree_terms *);
 /* Read which commit is checked out: where the tree was reached through git-sync's link, which is named for
  * it, that one, else HEAD. Where names are looked up is told. */
 void git_read_commit(struct git *, const struct tree *, const struct tree_terms *);
+
+/* Note how the work tree stands, and whether git has changed it since. */
+void git_note(struct git *);
+bool git_has_changed(const struct git *);
 
 /* Whether git is about to change, or is changing, the work tree: it holds index.lock all the while. */
 bool git_is_locked(const struct git *);

@@ -8,7 +8,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/error.h"
@@ -19,7 +18,7 @@
 #include "server/log.h"
 #include "server/wake.h"
 
-enum { STOP_SECONDS = 2 }; /* that a look may take to end */
+enum { STOP_MS = 2000 }; /* that a look may take to end */
 
 /* Jobs in the order of their coming. */
 struct queue {
@@ -31,7 +30,7 @@ struct reloader {
 	struct queue awaiting; /* jobs that the end of a round ends */
 	bool report; /* a signal asked: log the outcome, whatever it is */
 
-	int wake; /* an eventfd */
+	int wake, ended; /* eventfds */
 	atomic_bool requested, stopping;
 	pthread_mutex_t lock; /* of the queue */
 	struct queue posted;
@@ -50,10 +49,11 @@ reloader_new(const struct cycle_terms *terms)
 		return NULL;
 	}
 	reloader->wake = wake_open();
+	reloader->ended = wake_open();
 	struct cycle_terms own = *terms;
 	own.stopping = &reloader->stopping;
 	reloader->cycle = cycle_new(&own);
-	if (reloader->wake >= 0 && reloader->cycle != NULL)
+	if (reloader->wake >= 0 && reloader->ended >= 0 && reloader->cycle != NULL)
 		return reloader;
 	reloader_free(reloader);
 	return NULL;
@@ -171,6 +171,7 @@ reload_thread(void *context)
 	}
 	run_jobs(reloader);
 	end_waits(reloader);
+	wake_ring(reloader->ended);
 	return NULL;
 }
 
@@ -189,17 +190,20 @@ reloader_start(struct reloader *reloader, struct error *error)
 bool
 reloader_stop(struct reloader *reloader)
 {
-	struct timespec end;
 	if (reloader == NULL || !reloader->started)
 		return true;
 	atomic_store(&reloader->stopping, true);
 	wake_ring(reloader->wake);
-	clock_gettime(CLOCK_REALTIME, &end);
-	end.tv_sec += STOP_SECONDS;
-	reloader->started = pthread_timedjoin_np(reloader->thread, NULL, &end) != 0;
-	if (reloader->started)
+	struct pollfd ended = {.fd = reloader->ended, .events = POLLIN};
+	while (poll(&ended, 1, STOP_MS) < 0 && errno == EINTR)
+		continue;
+	if (ended.revents == 0) {
 		log_write(LOG_LEVEL_WARN, "a look at the files hangs: ending without it", LOG_END);
-	return !reloader->started;
+		return false;
+	}
+	pthread_join(reloader->thread, NULL);
+	reloader->started = false;
+	return true;
 }
 
 void
@@ -210,6 +214,8 @@ reloader_free(struct reloader *reloader)
 	cycle_free(reloader->cycle);
 	if (reloader->wake >= 0)
 		close(reloader->wake);
+	if (reloader->ended >= 0)
+		close(reloader->ended);
 	pthread_mutex_destroy(&reloader->lock);
 	free(reloader);
 }

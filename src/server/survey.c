@@ -164,6 +164,7 @@ survey_look(struct survey *survey, bool force, struct look *look)
 	arena_reset(survey->arena);
 	watcher_begin(survey->watcher);
 	*survey->problem.message = '\0';
+	git_note(&survey->git);
 	struct tree *tree = open_tree(survey, &terms, &survey->problem);
 	if (tree != NULL)
 		outcome = look_into(survey, tree, &terms, force, look);

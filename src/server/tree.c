@@ -61,6 +61,18 @@ signature_of(const struct statx *stat)
 		.changed_ns = nanoseconds(stat->stx_ctime)};
 }
 
+bool
+signature_read(int directory, const char *name, struct signature *signature)
+{
+	struct statx stat;
+	if (statx(directory, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_BASIC_STATS,
+		    &stat) != 0 ||
+		!S_ISREG(stat.stx_mode))
+		return false;
+	*signature = signature_of(&stat);
+	return true;
+}
+
 static struct walk
 walk_for(const struct tree *tree, const char *path)
 {
@@ -435,11 +447,7 @@ read_all(int descriptor, struct buffer *out)
 void
 tree_refresh(struct tree_file *file)
 {
-	struct statx stat;
-	if (statx(file->step->descriptor, file->name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
-		    STATX_BASIC_STATS, &stat) == 0 &&
-		S_ISREG(stat.stx_mode))
-		file->signature = signature_of(&stat);
+	signature_read(file->step->descriptor, file->name, &file->signature);
 }
 
 /* Returns whether there is a regular file behind a descriptor, with its signature. */

@@ -26,6 +26,10 @@ struct signature {
 
 bool signature_equal(const struct signature *, const struct signature *);
 
+/* Take the signature of a regular file that a name in a directory is of. Returns false, with nothing done, where
+ * there is none. */
+bool signature_read(int directory, const char *name, struct signature *);
+
 struct tree_terms {
 	bool links_lead_anywhere; /* else only to what is below the tree's directory */
 	on_lookup *on_lookup;
