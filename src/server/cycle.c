@@ -45,6 +45,7 @@ struct cycle {
 	int64_t changed_ns; /* of the newest content that is not published */
 	int64_t all_us, last_all_us; /* what the last two looks at everything took */
 	bool waits_for_git;
+	bool git_changed; /* files, by the last look for that */
 	bool writing; /* all is quiet but for files that are not closed */
 	bool unsettled; /* content was left out */
 	bool urgent; /* do not wait for quiet */
@@ -105,6 +106,12 @@ static int64_t
 earlier(int64_t a, int64_t b)
 {
 	return a < b ? a : b;
+}
+
+static int64_t
+later(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
 }
 
 /* Note since when something is held, or that it no longer is. */
@@ -326,18 +333,23 @@ note_forced(struct cycle *cycle)
 		LOG_NUMBER("waited_ms", clock_ms() - cycle->first_ms), LOG_END);
 }
 
-/* Whether git is at it; the time that it takes does not count. */
+/* Whether git is at it; the time that it takes does not count. What it has done is published as a whole, so there
+ * is time for all of it to settle. */
 static bool
 waits_for_git(struct cycle *cycle)
 {
 	int64_t now = clock_ms();
+	int64_t settled_ms = now + cycle->terms.settle_ms + cycle->terms.quiet_ms;
 	int64_t since_ms = cycle->survey.locked_ms;
 	bool waited = cycle->waits_for_git;
 	cycle->waits_for_git = survey_waits_for_git(&cycle->survey, now, cycle->last_event_ms);
 	if (waited && !cycle->waits_for_git) {
 		cycle->last_event_ms = now;
-		cycle->bound_ms += now - (since_ms > cycle->first_ms ? since_ms : cycle->first_ms);
+		cycle->bound_ms += now - later(since_ms, cycle->first_ms);
 	}
+	cycle->git_changed = git_take_change(&cycle->survey.git);
+	if (cycle->git_changed)
+		cycle->bound_ms = later(cycle->bound_ms, settled_ms);
 	return cycle->waits_for_git;
 }
 
@@ -347,7 +359,7 @@ static bool
 may_publish(struct cycle *cycle, enum outcome outcome, bool force)
 {
 	bool news = note_events(cycle);
-	if (waits_for_git(cycle) || git_has_changed(&cycle->survey.git))
+	if (waits_for_git(cycle) || cycle->git_changed)
 		outcome = OUTCOME_TORN;
 	bool settled = outcome == OUTCOME_SETTLED && !news && !cycle->unsettled;
 	if (!settled)
@@ -377,6 +389,7 @@ look_again(struct cycle *cycle)
 	}
 	bool published = offer(cycle);
 	cycle->changed_ns = 0;
+	survey_take(&cycle->survey);
 	note_result(cycle, published);
 	histogram_add(&cycle->figures->reload, (uint64_t)(clock_us() - start_us));
 	if (outcome == OUTCOME_SETTLED)

@@ -67,16 +67,12 @@ index_of(const struct git *git)
 }
 
 void
-git_note(struct git *git)
-{
-	git->index = index_of(git);
-}
-
-void
 git_find(struct git *git, const struct tree *tree, const struct tree_terms *terms)
 {
-	git_finish(git);
+	struct signature index = git->index;
+	bool is_first = git->directory < 0;
 	int directory;
+	git_finish(git);
 	for (size_t up = 0; git->directory < 0 && (directory = tree_ancestor(tree, up)) >= 0;
 		up++) {
 		terms->on_lookup(
@@ -86,7 +82,7 @@ git_find(struct git *git, const struct tree *tree, const struct tree_terms *term
 	if (git->directory >= 0)
 		terms->on_lookup(terms->context,
 			&(struct lookup){LOOKUP_LOCK, git->directory, lock_name, ""});
-	git_note(git);
+	git->index = is_first ? index_of(git) : index;
 }
 
 static bool
@@ -182,10 +178,11 @@ git_read_commit(struct git *git, const struct tree *tree, const struct tree_term
 }
 
 bool
-git_has_changed(const struct git *git)
+git_take_change(struct git *git)
 {
-	struct signature now = index_of(git);
-	return !signature_equal(&now, &git->index);
+	struct signature before = git->index;
+	git->index = index_of(git);
+	return !signature_equal(&before, &git->index);
 }
 
 bool

@@ -13,7 +13,7 @@ enum { COMMIT_BYTES = 65 }; /* a SHA-256 in hexadecimal, NUL */
 struct git {
 	int directory; /* that of the repository's work tree; -1: there is none */
 	char commit[COMMIT_BYTES]; /* "" where it is not known */
-	struct signature index; /* as it was noted; git writes a new one with every change */
+	struct signature index; /* at the last git_take_change; every change writes another */
 };
 
 void git_init(struct git *);
@@ -27,9 +27,8 @@ void git_find(struct git *, const struct tree *, const struct tree_terms *);
  * it, that one, else HEAD. Where names are looked up is told. */
 void git_read_commit(struct git *, const struct tree *, const struct tree_terms *);
 
-/* Note how the work tree stands, and whether git has changed it since. */
-void git_note(struct git *);
-bool git_has_changed(const struct git *);
+/* Whether git may have changed the work tree since the last call. */
+bool git_take_change(struct git *);
 
 /* Whether git is about to change, or is changing, the work tree: it holds index.lock all the while. */
 bool git_is_locked(const struct git *);

@@ -42,12 +42,14 @@ intake_finish(struct intake *intake)
 }
 
 void
-intake_begin(struct intake *intake, struct watcher *watcher, bool force, struct look *look)
+intake_begin(struct intake *intake, struct watcher *watcher, bool force, bool replaced,
+	struct look *look)
 {
 	*look = (struct look){0};
 	intake->watcher = watcher;
 	intake->now_ms = clock_ms();
 	intake->tries = force ? FORCED_TRIES : 0;
+	intake->replaced = replaced;
 	intake->look = look;
 }
 
@@ -300,6 +302,15 @@ restore_served(struct file *file)
 	memset(file->content, 0, sizeof(file->content));
 }
 
+/* Whether a file that was not found will not be back in a moment: it was one of many that were replaced
+ * together. */
+static bool
+is_known_gone(const struct intake *intake, const struct file *file)
+{
+	return (file->is_pinned && intake->look->pinned) || intake->replaced ||
+	       (watcher_knows_gone(intake->watcher, file->path) && !intake->look->unsettled);
+}
+
 int
 intake_miss(struct intake *intake, struct file *file)
 {
@@ -308,8 +319,8 @@ intake_miss(struct intake *intake, struct file *file)
 	int64_t end_ms = file->gone_ms + intake->delete_grace_ms;
 	file->seen_ms = 0;
 	restore_served(file);
-	bool is_known = watcher_knows_gone(intake->watcher, file->path) && !intake->look->unsettled;
-	if (file->source.served != NULL && intake->now_ms < end_ms && !is_known) {
+	if (file->source.served != NULL && intake->now_ms < end_ms &&
+		!is_known_gone(intake, file)) {
 		look_again(intake, file->path, end_ms, &intake->look->next_ms);
 		if (!file->source.leaving && note_change(intake, file) != 0)
 			return -1;

@@ -27,6 +27,7 @@ struct intake {
 	struct watcher *watcher;
 	int64_t now_ms;
 	int tries; /* left to read files that are written over and over */
+	bool replaced; /* the files are a whole that was put in the place of another */
 	struct look *look; /* what becomes of it */
 };
 
@@ -35,7 +36,7 @@ int intake_init(struct intake *, const struct prompt_rules *);
 void intake_finish(struct intake *);
 
 /* A look begins; it is filled in by what follows. */
-void intake_begin(struct intake *, struct watcher *, bool force, struct look *);
+void intake_begin(struct intake *, struct watcher *, bool force, bool replaced, struct look *);
 
 /* Take a file that was found: its content, if that is new and known to be complete, or its problem. Returns -1
  * when memory is out. */

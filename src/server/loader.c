@@ -117,6 +117,7 @@ on_found(void *context, const struct tree_file *found)
 		tell_mount(file->path);
 	file->is_mounted = found->is_mounted;
 	file->is_pinned = found->is_pinned;
+	loader->intake.look->pinned |= found->is_pinned;
 	int result = intake_take(&loader->intake, found, file);
 	count(loader, file, 1);
 	return result;
@@ -178,10 +179,10 @@ look_at(void *context, const char *path)
 
 int
 loader_look(struct loader *loader, struct tree *tree, struct watcher *watcher, bool force,
-	struct look *look)
+	bool replaced, struct look *look)
 {
 	struct looking looking = {.loader = loader, .tree = tree};
-	intake_begin(&loader->intake, watcher, force, look);
+	intake_begin(&loader->intake, watcher, force, replaced, look);
 	if (files_merge(&loader->files, &loader->added) != 0) /* memory was out before */
 		return -1;
 	loader->look++;

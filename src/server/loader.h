@@ -36,6 +36,7 @@ struct look {
 	bool unsettled; /* content that is not known to be complete was left out … */
 	bool waiting; /* … though nobody is writing: it settles by itself … */
 	bool torn; /* … among files that are replaced together */
+	bool pinned; /* files were found behind a link "..data" */
 	int64_t changed_ns; /* of the newest content that was taken, on CLOCK_REALTIME; 0: none was */
 	int64_t next_ms; /* when to look again at that, and at what is leaving; 0: no need */
 	int64_t retry_ms; /* when to look again at what could not be read, perhaps for now; 0: no need */
@@ -44,8 +45,9 @@ struct look {
 /* Look at all that the watcher has marked and read what changed. New content is taken once it is known to be
  * complete: it was closed or moved here, or has not changed for a while. Force tries harder: files that are
  * written over and over are read between two writes. A file that is gone is served on for a moment: it may be
- * about to come back. Returns -1 when memory is out. */
-int loader_look(struct loader *, struct tree *, struct watcher *, bool force, struct look *);
+ * about to come back, unless all the files were replaced by others. Returns -1 when memory is out. */
+int loader_look(
+	struct loader *, struct tree *, struct watcher *, bool force, bool replaced, struct look *);
 
 enum agreement {
 	AGREES, /* all is as the last look found it */

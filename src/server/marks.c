@@ -94,7 +94,6 @@ join(struct mark_above *above, const struct mark *mark)
 {
 	above->marked = true;
 	above->looked |= mark->looked;
-	above->published |= mark->published;
 	above->transacted |= mark->transacted;
 }
 

@@ -24,7 +24,6 @@ struct mark {
 	struct sighting target; /* … and of the file that a link of this name ends at */
 	unsigned events; /* how many were seen, … */
 	int64_t read_ns; /* … and when the last of them was read, on CLOCK_REALTIME */
-	bool published; /* all below was put in place at once, by the swap of a link */
 	bool transacted; /* it happened while a lock was held */
 	bool looked; /* the look that is under way, or was last, covers it */
 	bool fresh; /* it happened since that look began */
@@ -57,7 +56,7 @@ struct mark *marks_find(const struct marks *, const char *path);
 
 /* What is known of a path from those above it. */
 struct mark_above {
-	bool marked, looked, published, transacted;
+	bool marked, looked, transacted;
 };
 struct mark_above marks_above(const struct marks *, const char *path);
 

@@ -5,6 +5,7 @@
 #include <sys/vfs.h>
 
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "core/arena.h"
@@ -127,6 +128,15 @@ verify(struct survey *survey, const struct tree_terms *terms)
 	return outcome;
 }
 
+/* Whether the files are a whole that took the place of another: those of another commit, or those behind a link
+ * that leads elsewhere now. */
+static bool
+is_replaced(const struct survey *survey, const struct tree *tree)
+{
+	return strcmp(survey->commit, survey->git.commit) != 0 ||
+	       (survey->moved && tree_link_target(tree) != NULL);
+}
+
 static enum outcome
 look_into(struct survey *survey, struct tree *tree, const struct tree_terms *terms, bool force,
 	struct look *look)
@@ -143,7 +153,8 @@ look_into(struct survey *survey, struct tree *tree, const struct tree_terms *ter
 	if (marks_has_all(marks))
 		git_find(&survey->git, tree, terms);
 	git_read_commit(&survey->git, tree, terms);
-	if (loader_look(survey->loader, tree, survey->watcher, force, look) != 0)
+	if (loader_look(survey->loader, tree, survey->watcher, force, is_replaced(survey, tree),
+		    look) != 0)
 		return OUTCOME_FAILED;
 	if (look->torn || (survey->moved && look->waiting))
 		return OUTCOME_TORN;
@@ -151,6 +162,12 @@ look_into(struct survey *survey, struct tree *tree, const struct tree_terms *ter
 	enum outcome outcome = is_quiet ? OUTCOME_SETTLED : verify(survey, terms);
 	survey->moved &= outcome != OUTCOME_SETTLED;
 	return outcome;
+}
+
+void
+survey_take(struct survey *survey)
+{
+	memcpy(survey->commit, survey->git.commit, sizeof(survey->commit));
 }
 
 enum outcome
@@ -164,7 +181,6 @@ survey_look(struct survey *survey, bool force, struct look *look)
 	arena_reset(survey->arena);
 	watcher_begin(survey->watcher);
 	*survey->problem.message = '\0';
-	git_note(&survey->git);
 	struct tree *tree = open_tree(survey, &terms, &survey->problem);
 	if (tree != NULL)
 		outcome = look_into(survey, tree, &terms, force, look);

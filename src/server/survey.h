@@ -28,6 +28,7 @@ struct survey {
 	char resolved[4096]; /* "" where it is missing */
 	uint64_t device, inode;
 	bool moved; /* it is another one than that of the last settled look */
+	char commit[COMMIT_BYTES]; /* of the files that were taken last */
 	unsigned long filesystem; /* statfs(2)'s type */
 	/* The wait for git, on clock_ms(). */
 	int64_t locked_ms; /* since when its lock is seen; 0: it is not */
@@ -48,6 +49,9 @@ enum outcome {
 
 /* Look at what the watcher has marked, in the directory that the path names now. */
 enum outcome survey_look(struct survey *, bool force, struct look *);
+
+/* What the last look found is taken, to be published or held. */
+void survey_take(struct survey *);
 
 /* Whether git holds its lock, and is not known to be dead. */
 bool survey_waits_for_git(struct survey *, int64_t now_ms, int64_t last_event_ms);

@@ -268,10 +268,8 @@ take_use(struct watcher *watcher, const struct use *use, const struct inotify_ev
 	if (mark == NULL)
 		return true;
 	take_evidence(watcher, mark, use->kind, name != NULL ? event->mask : 0, now_ms);
-	if (is_swap(use, event)) {
-		mark->published = true;
+	if (is_swap(use, event))
 		*swapped = mark;
-	}
 	return true;
 }
 
@@ -382,7 +380,7 @@ watcher_knows_gone(const struct watcher *watcher, const char *path)
 	const struct mark *mark = marks_find(&watcher->marks, path);
 	struct mark_above above = marks_above(&watcher->marks, path);
 	bool transacted = above.transacted || (mark != NULL && mark->transacted);
-	return above.published || (transacted && !watcher->locked);
+	return transacted && !watcher->locked;
 }
 
 bool

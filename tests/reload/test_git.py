@@ -4,10 +4,10 @@ import os
 import subprocess
 import unittest
 
-from promptd import prompt, wait_until
+from promptd import pause, prompt, wait_until
 from replicas import Repository, git_command, git_environment
-from support import (LONG, LiveTest, Watched, calls, end_process, rev_of, run, signed_files,
-                     signed_prompt, signed_texts, strace_works, write_files)
+from support import (LONG, LiveTest, Watched, calls, end_process, injected, rev_of, run,
+                     signed_files, signed_prompt, signed_texts, strace_works, write_files)
 
 LOCK_BOUND = 25.0  # seconds; a lock counts for 10 after the last event
 
@@ -98,6 +98,23 @@ class Checkout(GitTest):
             self.check_move(server, lambda r=rev: self.repository.git("checkout", "-q", r), rev)
             self.check_source(server, self.commits[rev])
 
+    def test_C1_checkout_amid_a_look_that_may_not_wait(self):
+        # A file that is never left alone makes every publication a forced one.
+        strace_works(self)
+        self.set_up_repository()
+        server = self.serve_repository("--watch", "poll", "--poll", "50ms", "--settle", "100ms",
+                                       "--max-latency", "100ms")
+        with self.watch(server) as watched, \
+                injected(server, (["openat"], "delay_enter=3ms")), \
+                open(server.path("other.yaml"), "w", encoding="utf-8") as other:
+            for number in range(8):
+                self.repository.git("checkout", "-q", ("r2", "r1")[number % 2])
+                for _ in range(40):
+                    print("# not yet", file=other, flush=True)
+                    pause(0.02)
+        self.assertGreater(server.metric("promptd_forced_publishes_total"), 0)
+        watched.check_sets([self.texts(r) for r in self.names])
+
     def test_C2_many_files(self):
         for count, revs in ((500, ("r2", "r1", "r2")), (5000, ("r2",)), (20000, ("r2",))):
             if count == 500 or LONG:
@@ -114,7 +131,7 @@ class Checkout(GitTest):
 
     def test_C3_slow_checkout(self):
         # Three of the files are only removed, and the lock counts for 30 s.
-        count, milliseconds = (500, 50) if LONG else (27, 100)
+        count, milliseconds = (500, 100) if LONG else (27, 100)
         self.set_up_repository(count)
         server = self.serve_repository()
         self.check_slow_move(server, "r2", milliseconds, "checkout", "-q", "r2")

@@ -39,9 +39,9 @@ what_stands_above_is_found(void **state)
 	(void)state;
 	for (size_t i = 0; i < LENGTH(rows); i++) {
 		struct marks marks = {0};
-		marks_make(&marks, rows[i].marked)->published = true;
+		marks_make(&marks, rows[i].marked)->transacted = true;
 		struct mark_above above = marks_above(&marks, rows[i].asked);
-		EXPECT(above.marked == rows[i].above && above.published == rows[i].above,
+		EXPECT(above.marked == rows[i].above && above.transacted == rows[i].above,
 			"\"%s\" above \"%s\"", rows[i].marked, rows[i].asked);
 		marks_clear(&marks);
 	}
