@@ -236,7 +236,8 @@ offer(struct cycle *cycle)
 bool
 cycle_has_leaving(const struct cycle *cycle)
 {
-	return loader_counts(cycle->loader)->files[FILE_LEAVING] > 0;
+	return loader_counts(cycle->loader)->files[FILE_LEAVING] > 0 &&
+	       !survey_has_no_root(&cycle->survey);
 }
 
 bool
@@ -314,8 +315,9 @@ look(struct cycle *cycle, bool force, struct look *found)
 	cycle->unsettled = found->unsettled;
 	if (found->changed_ns > cycle->changed_ns)
 		cycle->changed_ns = found->changed_ns;
-	if (everything) {
+	if (everything)
 		cycle->looked_ms = clock_ms();
+	if (everything && !force) { /* which waits for writers */
 		cycle->last_all_us = cycle->all_us;
 		cycle->all_us = took_us;
 	}

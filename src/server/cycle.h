@@ -57,7 +57,7 @@ bool cycle_create(struct cycle *, struct creation *);
 /* Put how things stand, in JSON, with good files or without. */
 void cycle_put_status(struct cycle *, bool all_files, struct buffer *);
 
-/* Whether files that are gone are served for a moment more. */
+/* Whether files that are gone are served for a moment more. Where the directory is missing none is waited for. */
 bool cycle_has_leaving(const struct cycle *);
 
 /* Whether the newest files are served and nothing is wrong with them. */

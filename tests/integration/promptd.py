@@ -344,7 +344,8 @@ class Promptd:
 
     @contextlib.contextmanager
     def connection(self):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE)
+        # A server that gives a request up says so after ten seconds.
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=1.5 * DEADLINE)
         try:
             yield connection
         finally:

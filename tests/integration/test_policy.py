@@ -203,6 +203,15 @@ class Reload(StatusTest):
         server.write("p.yaml", prompt("p"))
         self.assertEqual(self.reload(server)[0], 200)
 
+    def test_a_barrier_waits_for_no_file_of_a_directory_that_is_gone(self):
+        server = self.serve("--delete-grace", "5m",
+                            files={"p.yaml": prompt("p"), "q.yaml": prompt("q")})
+        server.remove("p.yaml")
+        wait_until(lambda: self.status(server)["files"]["leaving"] == 1, "a file is leaving")
+        server.directory.rename(server.temporary / "elsewhere")
+        status, body = self.reload(server)
+        self.assertEqual((status, [h["cause"] for h in body["holds"]]), (422, ["delete", "root"]))
+
     def test_nothing_new_is_no_new_generation(self):
         server = self.serve(files={"p.yaml": prompt("p")})
         first = self.reload(server)[1]

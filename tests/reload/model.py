@@ -554,7 +554,10 @@ class World:
 
     def reload(self):
         self.server.thaw()
-        reply = self.server.reload()
+        try:
+            reply = self.server.reload()
+        except OSError as error:
+            raise Divergence(f"POST /-/reload: {error!r}") from None
         if reply.status not in (200, 422):
             raise Divergence(f"POST /-/reload: {reply}")
         self.silent = False
