@@ -92,6 +92,7 @@ make_reloader(struct server *server, const struct options *options)
 		.settle_ms = options->settle_ms,
 		.delete_grace_ms = options->delete_grace_ms,
 		.empty_grace_ms = options->empty_grace_ms,
+		.git_wait_ms = options->git_wait_ms,
 		.poll_ms = options->poll_ms,
 		.without_inotify = options->without_inotify,
 		.links_lead_anywhere = options->links_lead_anywhere,

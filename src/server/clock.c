@@ -1,4 +1,4 @@
-/* clock.c -- time that only goes forward. */
+/* clock.c -- time that only goes forward, and the time of day. */
 #include "server/clock.h"
 
 #include <time.h>
@@ -17,4 +17,12 @@ clock_us(void)
 	struct timespec now;
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+int64_t
+clock_real_ns(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }

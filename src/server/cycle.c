@@ -20,7 +20,8 @@
 
 enum {
 	BLIND_POLL_MS = 2000, /* look so often where events cannot be had */
-	POLL_SHARE = 200, /* the part of the time that looks by the clock may take */
+	POLL_SHARE = 200, /* the part of the time that looks by the clock may take, … */
+	FORCED_SHARE = 10, /* … and those that are to publish at last */
 	LOCK_CHECK_MS = 20, /* look for git's lock so often while it is held */
 	REAP_MS = 100, /* try again to free snapshots that were in use */
 };
@@ -45,10 +46,13 @@ struct cycle {
 	int64_t changed_ns; /* of the newest content that is not published */
 	int64_t all_us, last_all_us; /* what the last two looks at everything took */
 	bool waits_for_git;
+	int64_t git_since_ms; /* when that began */
 	bool git_changed; /* files, by the last look for that */
 	bool writing; /* all is quiet but for files that are not closed */
 	bool unsettled; /* content was left out */
+	bool incomplete; /* the last round did not wait for all of it */
 	bool urgent; /* do not wait for quiet */
+	int64_t demanded_ms; /* since when the end of a round is waited for; 0: it is not */
 };
 
 struct cycle *
@@ -236,8 +240,7 @@ offer(struct cycle *cycle)
 bool
 cycle_has_leaving(const struct cycle *cycle)
 {
-	return loader_counts(cycle->loader)->files[FILE_LEAVING] > 0 &&
-	       !survey_has_no_root(&cycle->survey);
+	return loader_counts(cycle->loader)->files[FILE_LEAVING] > 0 && cycle->next_ms > 0;
 }
 
 bool
@@ -245,7 +248,7 @@ cycle_is_clean(const struct cycle *cycle)
 {
 	const struct publisher *publisher = &cycle->publisher;
 	return publisher->published != NULL && publisher->published->n_problems == 0 &&
-	       publisher->shown == N_HOLDS && !publisher->failed;
+	       publisher->shown == N_HOLDS && !publisher->failed && !cycle->unsettled;
 }
 
 static void
@@ -267,7 +270,7 @@ static bool
 is_settled(const struct cycle *cycle)
 {
 	return cycle->first_ms == 0 && cycle->next_ms == 0 && cycle->last_event_ms == 0 &&
-	       cycle->publisher.empty_since_ms == 0 && !cycle->publisher.failed;
+	       publisher_next_ms(&cycle->publisher) == 0 && !cycle->publisher.failed;
 }
 
 void
@@ -324,12 +327,15 @@ look(struct cycle *cycle, bool force, struct look *found)
 	return outcome;
 }
 
-/* What is not complete is left out, as it has been waited for long enough. */
+/* What is not complete is left out, as it has been waited for long enough. That is told once. */
 static void
 note_forced(struct cycle *cycle)
 {
 	const struct loader_counts *counts = loader_counts(cycle->loader);
 	figures_add(cycle->figures, FIGURE_FORCED, 1);
+	if (cycle->incomplete)
+		return;
+	cycle->incomplete = true;
 	log_write(LOG_LEVEL_INFO, "files keep changing: publishing what is complete",
 		LOG_NUMBER("unsettled", counts->files[FILE_UNSETTLED]),
 		LOG_NUMBER("waited_ms", clock_ms() - cycle->first_ms), LOG_END);
@@ -342,16 +348,18 @@ waits_for_git(struct cycle *cycle)
 {
 	int64_t now = clock_ms();
 	int64_t settled_ms = now + cycle->terms.settle_ms + cycle->terms.quiet_ms;
-	int64_t since_ms = cycle->survey.locked_ms;
 	bool waited = cycle->waits_for_git;
-	cycle->waits_for_git = survey_waits_for_git(&cycle->survey, now, cycle->last_event_ms);
+	cycle->waits_for_git = git_is_busy(&cycle->survey.git, now, cycle->terms.git_wait_ms);
+	if (!waited)
+		cycle->git_since_ms = now;
 	if (waited && !cycle->waits_for_git) {
 		cycle->last_event_ms = now;
-		cycle->bound_ms += now - later(since_ms, cycle->first_ms);
+		cycle->bound_ms += now - later(cycle->git_since_ms, cycle->first_ms);
 	}
 	cycle->git_changed = git_take_change(&cycle->survey.git);
 	if (cycle->git_changed)
-		cycle->bound_ms = later(cycle->bound_ms, settled_ms);
+		cycle->bound_ms = later(cycle->bound_ms,
+			earlier(settled_ms, cycle->first_ms + cycle->terms.git_wait_ms));
 	return cycle->waits_for_git;
 }
 
@@ -370,13 +378,18 @@ may_publish(struct cycle *cycle, enum outcome outcome, bool force)
 		cycle->last_event_ms = clock_ms(); /* once more, soon */
 	bool is_whole = outcome == OUTCOME_SETTLED || outcome == OUTCOME_MOVING;
 	bool publish = settled || (force && is_whole);
-	if (publish && !settled)
+	if (settled)
+		cycle->incomplete = false;
+	else if (publish)
 		note_forced(cycle);
+	else if (force) /* another try soon, but not all the time */
+		cycle->bound_ms =
+			clock_ms() + 2 * cycle->terms.quiet_ms + FORCED_SHARE * cycle->look_ms;
 	return publish;
 }
 
 /* Look again. A set is published when it is settled, or when that takes too long: then with the last good
- * version of what is not known to be complete. Returns whether it was. */
+ * version of what is not known to be complete. Returns whether all is settled that was demanded. */
 static bool
 look_again(struct cycle *cycle)
 {
@@ -394,12 +407,16 @@ look_again(struct cycle *cycle)
 	survey_take(&cycle->survey);
 	note_result(cycle, published);
 	histogram_add(&cycle->figures->reload, (uint64_t)(clock_us() - start_us));
-	if (outcome == OUTCOME_SETTLED)
-		marks_forget_looked(watcher_marks(cycle->watcher));
+	if (outcome == OUTCOME_SETTLED && !survey_has_no_root(&cycle->survey))
+		marks_forget_looked(watcher_marks(cycle->watcher), clock_ms());
 	cycle->first_ms = 0;
 	cycle->cause = CAUSE_SETTLE;
 	if (cycle->unsettled || cycle->last_event_ms > 0)
 		begin_pending(cycle, CAUSE_SETTLE);
+	int64_t end_ms = cycle->demanded_ms + cycle->terms.max_latency_ms;
+	if (cycle->incomplete && clock_ms() < end_ms)
+		return false;
+	cycle->demanded_ms = 0;
 	return true;
 }
 
@@ -421,10 +438,10 @@ cycle_due_ms(const struct cycle *cycle)
 	int64_t now = clock_ms();
 	int64_t offer_ms = publisher_next_ms(&cycle->publisher);
 	int64_t due = cycle->looked_ms + poll_interval_ms(cycle);
-	if (cycle->urgent)
-		return now;
 	if (cycle->waits_for_git)
 		return now + LOCK_CHECK_MS;
+	if (cycle->urgent)
+		return now;
 	if (cycle->first_ms > 0)
 		return pending_due_ms(cycle);
 	if (cycle->next_ms > 0)
@@ -469,6 +486,8 @@ cycle_demand(struct cycle *cycle, enum cause cause)
 	marks_all(watcher_marks(cycle->watcher));
 	begin_pending(cycle, cause);
 	cycle->urgent = true;
+	if (cycle->demanded_ms == 0)
+		cycle->demanded_ms = clock_ms();
 }
 
 bool
@@ -492,10 +511,11 @@ check_start(const struct cycle *cycle, struct error *error)
 		*error = cycle->survey.problem;
 		return -1;
 	}
-	if (snapshot == NULL || snapshot->n_problems > 0) {
+	bool settled = snapshot != NULL && !cycle->unsettled;
+	if (!settled || snapshot->n_problems > 0) {
 		error_set(error, "--strict-start: %s",
-			snapshot == NULL ? "the prompts are not settled"
-					 : "the files have problems: see above, or promptd's log");
+			!settled ? "the prompts are not settled"
+				 : "the files have problems: see above, or promptd's log");
 		return -1;
 	}
 	return 0;

@@ -23,6 +23,7 @@ struct cycle_terms {
 	int64_t quiet_ms; /* look once nothing has happened for so long, … */
 	int64_t max_latency_ms; /* … but take what is complete so long after the first event */
 	int64_t settle_ms, delete_grace_ms, empty_grace_ms;
+	int64_t git_wait_ms; /* for its lock to go */
 	int64_t poll_ms; /* look in any case, events or none */
 	bool without_inotify, links_lead_anywhere;
 	bool hold_bad_files;
@@ -45,7 +46,8 @@ int64_t cycle_due_ms(const struct cycle *);
 int cycle_descriptor(const struct cycle *);
 
 /* Take in what has happened, and look if it is time to. Returns whether a round is over: all that was asked
- * for before the step, and had happened before the look, is published or known not to be. */
+ * for before the step, and had happened before the look, is published or known not to be; files that are never left
+ * alone are waited for as long as the maximum latency. */
 bool cycle_step(struct cycle *);
 
 /* Look at everything at the next step. */
@@ -57,7 +59,7 @@ bool cycle_create(struct cycle *, struct creation *);
 /* Put how things stand, in JSON, with good files or without. */
 void cycle_put_status(struct cycle *, bool all_files, struct buffer *);
 
-/* Whether files that are gone are served for a moment more. Where the directory is missing none is waited for. */
+/* Whether files that are gone are served for a moment more, and will then be looked for again. */
 bool cycle_has_leaving(const struct cycle *);
 
 /* Whether the newest files are served and nothing is wrong with them. */

@@ -20,7 +20,9 @@ struct file {
 	struct source before; /* as the last snapshot has it, where that differs */
 	bool is_changed; /* the source does differ */
 	bool again; /* read it at the next look even if it looks the same */
-	bool is_mounted, is_pinned; /* as the tree says */
+	bool is_mounted; /* as the tree says, … */
+	uint64_t pin_inode; /* … like its pin, 0 without one, … */
+	int64_t pin_changed_ns;
 	unsigned look; /* the last one that found it */
 	char path[];
 };

@@ -11,7 +11,12 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char lock_name[] = "index.lock";
+#include "server/clock.h"
+#include "server/log.h"
+
+static const char index_name[] = "index", lock_name[] = "index.lock";
+
+enum { TOLD_MS = 1000 }; /* that git is waited for is told after so long */
 
 void
 git_init(struct git *git)
@@ -24,7 +29,7 @@ git_finish(struct git *git)
 {
 	if (git->directory >= 0)
 		close(git->directory);
-	git_init(git);
+	git->directory = -1;
 }
 
 /* Read the first line of a small file. Returns false where there is none. */
@@ -56,20 +61,19 @@ open_repository(int directory)
 	return openat(directory, line + sizeof(prefix) - 1, flags);
 }
 
-/* All zero where there is none. */
+/* The signature of one of git's files, all zero where there is none. */
 static struct signature
-index_of(const struct git *git)
+signature_of(const struct git *git, const char *name)
 {
 	struct signature signature = {0};
 	if (git->directory >= 0)
-		signature_read(git->directory, "index", &signature);
+		signature_read(git->directory, name, &signature);
 	return signature;
 }
 
 void
 git_find(struct git *git, const struct tree *tree, const struct tree_terms *terms)
 {
-	struct signature index = git->index;
 	bool is_first = git->directory < 0;
 	int directory;
 	git_finish(git);
@@ -82,7 +86,8 @@ git_find(struct git *git, const struct tree *tree, const struct tree_terms *term
 	if (git->directory >= 0)
 		terms->on_lookup(terms->context,
 			&(struct lookup){LOOKUP_LOCK, git->directory, lock_name, ""});
-	git->index = is_first ? index_of(git) : index;
+	if (is_first)
+		git->index = signature_of(git, index_name);
 }
 
 static bool
@@ -181,12 +186,41 @@ bool
 git_take_change(struct git *git)
 {
 	struct signature before = git->index;
-	git->index = index_of(git);
+	git->index = signature_of(git, index_name);
 	return !signature_equal(&before, &git->index);
 }
 
-bool
-git_is_locked(const struct git *git)
+/* How old a file is, by its time, as far as the clock tells. */
+static int64_t
+age_ms(const struct signature *signature)
 {
-	return git->directory >= 0 && faccessat(git->directory, lock_name, F_OK, 0) == 0;
+	int64_t age = (clock_real_ns() - signature->modified_ns) / 1000000;
+	return age > 0 ? age : 0;
+}
+
+bool
+git_is_busy(struct git *git, int64_t now_ms, int64_t limit_ms)
+{
+	struct git_lock *lock = &git->lock;
+	struct signature signature = signature_of(git, lock_name);
+	if (!signature_equal(&signature, &lock->signature))
+		*lock = (struct git_lock){
+			.signature = signature, .since_ms = now_ms - age_ms(&signature)};
+	if (signature.inode == 0)
+		return false;
+	if (!lock->told && now_ms - lock->since_ms >= TOLD_MS) {
+		log_write(LOG_LEVEL_INFO,
+			"git is changing files: waiting for its index.lock to go. If no git is "
+			"running, delete it",
+			LOG_END);
+		lock->told = true;
+	}
+	if (!lock->given_up && now_ms - lock->since_ms >= limit_ms) {
+		log_write(LOG_LEVEL_WARN,
+			"git's index.lock is old: no longer waiting. If no git is running, delete "
+			"it",
+			LOG_END);
+		lock->given_up = true;
+	}
+	return !lock->given_up;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "server/tree.h"
 
@@ -9,11 +10,19 @@ struct tree_terms;
 
 enum { COMMIT_BYTES = 65 }; /* a SHA-256 in hexadecimal, NUL */
 
+/* index.lock, which git holds while it changes the work tree. */
+struct git_lock {
+	struct signature signature; /* all zero while there is none */
+	int64_t since_ms; /* it is there, on clock_ms() */
+	bool told, given_up;
+};
+
 /* Reload thread only. */
 struct git {
 	int directory; /* that of the repository's work tree; -1: there is none */
 	char commit[COMMIT_BYTES]; /* "" where it is not known */
 	struct signature index; /* at the last git_take_change; every change writes another */
+	struct git_lock lock;
 };
 
 void git_init(struct git *);
@@ -30,5 +39,6 @@ void git_read_commit(struct git *, const struct tree *, const struct tree_terms 
 /* Whether git may have changed the work tree since the last call. */
 bool git_take_change(struct git *);
 
-/* Whether git is about to change, or is changing, the work tree: it holds index.lock all the while. */
-bool git_is_locked(const struct git *);
+/* Whether git is about to change, or is changing, the work tree. A lock that is older than the limit is taken for
+ * one that a git left which died. */
+bool git_is_busy(struct git *, int64_t now_ms, int64_t limit_ms);

@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "core/error.h"
 #include "core/problem.h"
@@ -42,14 +41,13 @@ intake_finish(struct intake *intake)
 }
 
 void
-intake_begin(struct intake *intake, struct watcher *watcher, bool force, bool replaced,
-	struct look *look)
+intake_begin(struct intake *intake, struct watcher *watcher, bool force, struct look *look)
 {
 	*look = (struct look){0};
 	intake->watcher = watcher;
 	intake->now_ms = clock_ms();
+	intake->force = force;
 	intake->tries = force ? FORCED_TRIES : 0;
-	intake->replaced = replaced;
 	intake->look = look;
 }
 
@@ -57,9 +55,7 @@ intake_begin(struct intake *intake, struct watcher *watcher, bool force, bool re
 static bool
 is_older(const struct signature *signature, int64_t age_ns)
 {
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	int64_t before_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - age_ns;
+	int64_t before_ns = clock_real_ns() - age_ns;
 	return signature->modified_ns < before_ns && signature->changed_ns < before_ns;
 }
 
@@ -107,7 +103,7 @@ swap_unit(struct unit **place, struct unit *unit)
 }
 
 /* Give a file the unit of its newest content, which is taken: good content is served; of bad content the
- * last good version is. */
+ * last good version is, be it one that was to be let go. */
 static int
 take_unit(struct intake *intake, struct file *file, struct unit *unit)
 {
@@ -116,6 +112,9 @@ take_unit(struct intake *intake, struct file *file, struct unit *unit)
 		return -1;
 	}
 	bool good = unit->n_errors == 0;
+	const struct unit *published = file->before.served;
+	if (!good && file->source.served == NULL && published != NULL)
+		file->source.served = unit_ref(published);
 	if (good)
 		swap_unit(&file->source.served, unit);
 	swap_unit(&file->source.faulty, good ? NULL : unit);
@@ -145,8 +144,10 @@ take_problem(struct intake *intake, const struct tree_file *found, struct file *
 	const struct unit *known = file->source.faulty;
 	if (settle(intake, file, &found->signature, true) != 0)
 		return -1;
-	if (found->is_transient)
+	if (found->is_transient) {
 		look_again(intake, found->path, intake->now_ms + RETRY_MS, &intake->look->retry_ms);
+		intake->look->torn |= found->pin != NULL && !intake->force;
+	}
 	if (known != NULL && known->n_problems == 1 &&
 		strcmp(known->problems[0].message, error->message) == 0)
 		return 0;
@@ -176,19 +177,24 @@ take_bytes(struct intake *intake, const struct tree_file *found, struct file *fi
 static int
 leave(struct intake *intake, const struct tree_file *found, struct file *file)
 {
-	if (file->seen_ms == 0 || !signature_equal(&file->seen, &found->signature))
+	bool is_same = file->seen_ms > 0 && signature_equal(&file->seen, &found->signature);
+	bool changes = file->seen_ms > 0 && !is_same; /* again: somebody must be writing */
+	if (!is_same)
 		file->seen_ms = intake->now_ms;
 	file->seen = found->signature;
 	file->again = true;
 	file->gone_ms = 0;
 	bool writing = watcher_evidence(intake->watcher, found->path, found->is_linked,
 			       found->signature.changed_ns, intake->now_ms) == EVIDENCE_WRITING;
+	int64_t next_ms = file->seen_ms + intake->settle_ms;
+	if (writing)
+		next_ms = intake->now_ms + WRITE_IDLE_MS;
+	else if (next_ms <= intake->now_ms) /* it could not be opened */
+		next_ms = intake->now_ms + intake->settle_ms;
 	intake->look->unsettled = true;
-	intake->look->waiting |= !writing;
-	intake->look->torn |= found->is_pinned && !writing;
-	look_again(intake, found->path,
-		writing ? intake->now_ms + WRITE_IDLE_MS : file->seen_ms + intake->settle_ms,
-		&intake->look->next_ms);
+	intake->look->waiting |= !writing && !changes;
+	intake->look->torn |= found->pin != NULL && !writing && !changes;
+	look_again(intake, found->path, next_ms, &intake->look->next_ms);
 	return 0;
 }
 
@@ -300,27 +306,19 @@ restore_served(struct file *file)
 	struct unit *before = file->before.served;
 	swap_unit(&file->source.served, before != NULL ? unit_ref(before) : NULL);
 	memset(file->content, 0, sizeof(file->content));
-}
-
-/* Whether a file that was not found will not be back in a moment: it was one of many that were replaced
- * together. */
-static bool
-is_known_gone(const struct intake *intake, const struct file *file)
-{
-	return (file->is_pinned && intake->look->pinned) || intake->replaced ||
-	       (watcher_knows_gone(intake->watcher, file->path) && !intake->look->unsettled);
+	file->again = true;
 }
 
 int
-intake_miss(struct intake *intake, struct file *file)
+intake_miss(struct intake *intake, struct file *file, bool replaced)
 {
 	if (file->gone_ms == 0)
 		file->gone_ms = intake->now_ms;
 	int64_t end_ms = file->gone_ms + intake->delete_grace_ms;
 	file->seen_ms = 0;
 	restore_served(file);
-	if (file->source.served != NULL && intake->now_ms < end_ms &&
-		!is_known_gone(intake, file)) {
+	bool may_return = !replaced && !watcher_knows_gone(intake->watcher, file->path);
+	if (file->source.served != NULL && intake->now_ms < end_ms && may_return) {
 		look_again(intake, file->path, end_ms, &intake->look->next_ms);
 		if (!file->source.leaving && note_change(intake, file) != 0)
 			return -1;

@@ -26,8 +26,8 @@ struct intake {
 	/* The look under way. */
 	struct watcher *watcher;
 	int64_t now_ms;
+	bool force;
 	int tries; /* left to read files that are written over and over */
-	bool replaced; /* the files are a whole that was put in the place of another */
 	struct look *look; /* what becomes of it */
 };
 
@@ -36,11 +36,12 @@ int intake_init(struct intake *, const struct prompt_rules *);
 void intake_finish(struct intake *);
 
 /* A look begins; it is filled in by what follows. */
-void intake_begin(struct intake *, struct watcher *, bool force, bool replaced, struct look *);
+void intake_begin(struct intake *, struct watcher *, bool force, struct look *);
 
 /* Take a file that was found: its content, if that is new and known to be complete, or its problem. Returns -1
  * when memory is out. */
 int intake_take(struct intake *, const struct tree_file *found, struct file *);
 
-/* Serve a file that is gone for a moment more, or no longer. Returns -1 when memory is out. */
-int intake_miss(struct intake *, struct file *);
+/* Serve a file that is gone for a moment more, or no longer, as where it was replaced together with others. Returns
+ * -1 when memory is out. */
+int intake_miss(struct intake *, struct file *, bool replaced);

@@ -20,6 +20,8 @@ struct loader {
 	struct files added; /* by the look under way */
 	struct files missed; /* by it; borrowed */
 	unsigned look;
+	bool replaced; /* the files took the place of others, all of them */
+	struct buffer pins; /* of const struct pin *, of the look under way */
 	struct loader_counts counts;
 };
 
@@ -53,6 +55,7 @@ loader_free(struct loader *loader)
 	files_finish(&loader->files);
 	files_finish(&loader->added);
 	free(loader->missed.items);
+	buffer_finish(&loader->pins);
 	intake_finish(&loader->intake);
 	free(loader);
 }
@@ -99,6 +102,17 @@ tell_mount(const char *path)
 	buffer_finish(&text);
 }
 
+/* Remember the pins that files were found behind; those of one directory come together. */
+static void
+note_pin(struct loader *loader, const struct pin *pin)
+{
+	const struct pin *last = NULL;
+	if (loader->pins.length > 0)
+		memcpy(&last, loader->pins.data + loader->pins.length - sizeof(last), sizeof(last));
+	if (pin != NULL && pin != last)
+		buffer_put(&loader->pins, &pin, sizeof(pin));
+}
+
 static int
 on_found(void *context, const struct tree_file *found)
 {
@@ -116,8 +130,9 @@ on_found(void *context, const struct tree_file *found)
 	if (found->is_mounted && !file->is_mounted)
 		tell_mount(file->path);
 	file->is_mounted = found->is_mounted;
-	file->is_pinned = found->is_pinned;
-	loader->intake.look->pinned |= found->is_pinned;
+	file->pin_inode = found->pin != NULL ? found->pin->inode : 0;
+	file->pin_changed_ns = found->pin != NULL ? found->pin->changed_ns : 0;
+	note_pin(loader, found->pin);
 	int result = intake_take(&loader->intake, found, file);
 	count(loader, file, 1);
 	return result;
@@ -150,6 +165,23 @@ on_known(void *context, struct file *file)
 	return files_append(&loader->missed, file);
 }
 
+/* Whether the link of the pinned directory that a file was found in is another now. */
+static bool
+is_pin_swapped(const struct loader *loader, const struct file *file)
+{
+	const struct pin *pin, *last = NULL;
+	for (size_t at = 0; at < loader->pins.length; at += sizeof(pin)) {
+		memcpy(&pin, loader->pins.data + at, sizeof(pin));
+		size_t length = strlen(pin->path);
+		bool is_above = length == 0 || (strncmp(file->path, pin->path, length) == 0 &&
+						       file->path[length] == '/');
+		if (is_above && (last == NULL || length > strlen(last->path)))
+			last = pin;
+	}
+	return last != NULL && file->pin_inode != 0 &&
+	       (last->inode != file->pin_inode || last->changed_ns != file->pin_changed_ns);
+}
+
 /* Let go of the files that no look has found. */
 static int
 miss_files(struct loader *loader)
@@ -160,7 +192,8 @@ miss_files(struct loader *loader)
 		if (file->look == loader->look)
 			continue;
 		count(loader, file, -1);
-		result = intake_miss(&loader->intake, file);
+		result = intake_miss(
+			&loader->intake, file, loader->replaced || is_pin_swapped(loader, file));
 		count(loader, file, 1);
 	}
 	return result;
@@ -182,7 +215,9 @@ loader_look(struct loader *loader, struct tree *tree, struct watcher *watcher, b
 	bool replaced, struct look *look)
 {
 	struct looking looking = {.loader = loader, .tree = tree};
-	intake_begin(&loader->intake, watcher, force, replaced, look);
+	intake_begin(&loader->intake, watcher, force, look);
+	loader->replaced = replaced;
+	loader->pins.length = 0;
 	if (files_merge(&loader->files, &loader->added) != 0) /* memory was out before */
 		return -1;
 	loader->look++;
@@ -219,7 +254,7 @@ on_found_again(void *context, const struct tree_file *found)
 	bool was_found = file != NULL && file->look >= loader->look - 1;
 	if (!was_found || (found->problem == NULL &&
 				  !signature_equal(&found->signature, file_signature(file))))
-		note_difference(verifying, found->is_pinned);
+		note_difference(verifying, found->pin != NULL);
 	if (file != NULL)
 		file->look = loader->look;
 	return atomic_load_explicit(loader->stopping, memory_order_relaxed) ? -1 : 0;
@@ -231,7 +266,7 @@ on_known_again(void *context, struct file *file)
 {
 	struct verifying *verifying = context;
 	if (file->look == verifying->loader->look - 1)
-		note_difference(verifying, file->is_pinned);
+		note_difference(verifying, file->pin_inode != 0);
 	return 0;
 }
 

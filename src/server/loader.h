@@ -36,7 +36,6 @@ struct look {
 	bool unsettled; /* content that is not known to be complete was left out … */
 	bool waiting; /* … though nobody is writing: it settles by itself … */
 	bool torn; /* … among files that are replaced together */
-	bool pinned; /* files were found behind a link "..data" */
 	int64_t changed_ns; /* of the newest content that was taken, on CLOCK_REALTIME; 0: none was */
 	int64_t next_ms; /* when to look again at that, and at what is leaving; 0: no need */
 	int64_t retry_ms; /* when to look again at what could not be read, perhaps for now; 0: no need */

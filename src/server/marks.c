@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <search.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,7 +75,11 @@ marks_all(struct marks *marks)
 void
 marks_lose(struct marks *marks)
 {
-	marks_clear(marks);
+	for (struct mark *mark = marks->first; mark != NULL; mark = mark->next) {
+		mark->own = mark->target = (struct sighting){0};
+		mark->transacted = false;
+		mark->events++;
+	}
 	marks_all(marks);
 }
 
@@ -85,8 +90,51 @@ marks_make(struct marks *marks, const char *path)
 	if (mark == NULL && marks->count < MAX_MARKS)
 		mark = add_mark(marks, path);
 	if (mark == NULL)
-		marks_lose(marks);
+		marks_all(marks);
 	return mark;
+}
+
+/* The rest of a path below a directory, with its slash; NULL where it is not below. */
+static const char *
+rest_below(const char *path, const char *directory)
+{
+	size_t length = strlen(directory);
+	return strncmp(path, directory, length) == 0 && path[length] == '/' ? path + length : NULL;
+}
+
+void
+marks_forget_below(struct marks *marks, const char *path)
+{
+	for (struct mark *mark = marks->first; mark != NULL; mark = mark->next)
+		if (rest_below(mark->path, path) != NULL)
+			mark->own = mark->target = (struct sighting){0};
+}
+
+void
+marks_move_writers(struct marks *marks, const char *from, const char *to)
+{
+	char path[PATH_MAX];
+	for (const struct mark *mark = marks->first; mark != NULL; mark = mark->next) {
+		const char *rest = rest_below(mark->path, from);
+		if (rest == NULL || mark->own.evidence != EVIDENCE_WRITING ||
+			(size_t)snprintf(path, sizeof(path), "%s%s", to, rest) >= sizeof(path))
+			continue;
+		struct mark *moved = marks_make(marks, path);
+		if (moved == NULL)
+			continue;
+		moved->own = mark->own;
+		moved->fresh = true;
+	}
+}
+
+bool
+mark_is_writing(const struct mark *mark, int64_t now_ms, int64_t span_ms)
+{
+	const struct sighting *both[] = {&mark->own, &mark->target};
+	for (size_t i = 0; i < 2; i++)
+		if (both[i]->evidence == EVIDENCE_WRITING && now_ms - both[i]->at_ms < span_ms)
+			return true;
+	return false;
 }
 
 static void
@@ -147,12 +195,12 @@ marks_begin_look(struct marks *marks)
 }
 
 void
-marks_forget_looked(struct marks *marks)
+marks_forget_looked(struct marks *marks, int64_t now_ms)
 {
 	marks->all &= marks->all_fresh;
 	for (struct mark **at = &marks->first; *at != NULL;) {
 		struct mark *mark = *at;
-		if (mark->fresh || mark->keep) {
+		if (mark->fresh || mark->keep || mark_is_writing(mark, now_ms, WRITE_LOST_MS)) {
 			at = &mark->next;
 			continue;
 		}

@@ -11,6 +11,8 @@ enum evidence {
 	EVIDENCE_COMPLETE, /* closed by its writer, or moved here, after the last write */
 };
 
+enum { WRITE_LOST_MS = 10 * 1000 }; /* after so long the close of a writer must have been missed */
+
 struct sighting {
 	enum evidence evidence;
 	int64_t at_ms; /* 0: nothing was seen */
@@ -30,8 +32,8 @@ struct mark {
 	bool keep; /* it is to be looked at once more */
 };
 
-/* Starts zeroed. When there are very many, or memory is out, they become a look at everything without
- * evidence. One thread. */
+/* Starts zeroed. When there are very many, or memory is out, what has no mark becomes a look at everything. One
+ * thread. */
 struct marks {
 	void *by_path;
 	struct mark *first;
@@ -46,11 +48,20 @@ void marks_clear(struct marks *);
 /* Look at everything. */
 void marks_all(struct marks *);
 
-/* The same, with nothing known: events were lost. */
+/* The same, with nothing known: events were lost. No mark is freed: a look may be under way. */
 void marks_lose(struct marks *);
 
 /* The mark of a path, made if need be; NULL where that became everything. */
 struct mark *marks_make(struct marks *, const char *path);
+
+/* Another directory is at a path: what is known of the files below is not about its own. */
+void marks_forget_below(struct marks *, const char *path);
+
+/* A directory was moved: its files that are being written still are, under their new paths. */
+void marks_move_writers(struct marks *, const char *from, const char *to);
+
+/* Whether a file was written so short ago, and not closed since. */
+bool mark_is_writing(const struct mark *, int64_t now_ms, int64_t span_ms);
 
 struct mark *marks_find(const struct marks *, const char *path);
 
@@ -71,5 +82,5 @@ int marks_each_place(const struct marks *, marks_on_place *, void *context);
 /* A look at all that is marked begins. */
 void marks_begin_look(struct marks *);
 
-/* Forget the marks that are neither fresh nor kept: what they told was taken. */
-void marks_forget_looked(struct marks *);
+/* Forget the marks that are neither fresh nor kept, nor of a file that is being written: what they told was taken. */
+void marks_forget_looked(struct marks *, int64_t now_ms);

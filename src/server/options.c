@@ -139,6 +139,7 @@ DURATION(settle)
 DURATION(poll)
 DURATION(delete_grace)
 DURATION(empty_grace)
+DURATION(git_wait)
 
 #undef DURATION
 
@@ -264,6 +265,8 @@ static const struct row {
 		"serve a deleted file on for so long: it may come back (default 500ms)", false},
 	{"empty-grace", "TIME", set_empty_grace,
 		"serve the last prompts on for so long when all files are gone (default 10s)", false},
+	{"git-wait", "TIME", set_git_wait,
+		"wait for git to finish, by its index.lock, at most for so long (default 5m)", false},
 	{"no-prompt-metrics", NULL, set_no_prompt_metrics,
 		"do not count requests by prompt at /metrics", false},
 	{"allow-anonymous", NULL, set_allow_anonymous,
@@ -399,7 +402,8 @@ options_parse(int argc, char **argv, struct options *options, struct error *erro
 		.settle_ms = 300,
 		.poll_ms = 60 * 1000,
 		.delete_grace_ms = 500,
-		.empty_grace_ms = 10 * 1000};
+		.empty_grace_ms = 10 * 1000,
+		.git_wait_ms = 5 * 60 * 1000};
 	bool given[N_ROWS] = {false};
 	if (set_from_arguments(argc, argv, options, given, error) != 0 ||
 		set_directory(argc, argv, options, error) != 0)

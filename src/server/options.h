@@ -25,7 +25,8 @@ struct options {
 	struct option_names default_labels;
 	struct option_names allowed_params;
 	const char *log_format; /* "auto", "text" or "json" */
-	int64_t quiet_ms, max_latency_ms, settle_ms, poll_ms, delete_grace_ms, empty_grace_ms;
+	int64_t quiet_ms, max_latency_ms, settle_ms, poll_ms, delete_grace_ms, empty_grace_ms,
+		git_wait_ms;
 	bool hold_bad_files, strict_start, ready_when_clean, no_prompt_metrics;
 	bool links_lead_anywhere, without_inotify;
 	size_t min_prompts;

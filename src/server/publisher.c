@@ -153,9 +153,7 @@ note_publication(struct publisher *publisher, const struct publication *publicat
 static void
 note_age(struct figures *figures, int64_t changed_ns)
 {
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	int64_t age_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - changed_ns;
+	int64_t age_ns = clock_real_ns() - changed_ns;
 	if (changed_ns > 0 && age_ns >= 0)
 		histogram_add(&figures->age, (uint64_t)age_ns / 1000);
 }
@@ -205,7 +203,10 @@ publish(struct publisher *publisher, struct snapshot *snapshot, const struct off
 	const struct snapshot *before = publisher->published;
 	bool is_generation = is_new || before == NULL || !has_same_problems(before, snapshot);
 	snapshot->generation = before == NULL ? 1 : before->generation + (is_generation ? 1 : 0);
-	snapshot->was_clean = (before != NULL && before->was_clean) || snapshot->n_problems == 0;
+	snapshot->was_clean =
+		(before != NULL && before->was_clean) ||
+		(snapshot->n_problems == 0 &&
+			loader_counts(publisher->terms.loader)->files[FILE_UNSETTLED] == 0);
 	store_publish(publisher->terms.store, snapshot);
 	publisher->published = snapshot;
 	figures_set(publisher->terms.figures, FIGURE_PUBLISHED_SECONDS, time(NULL));
@@ -247,8 +248,10 @@ is_empty(struct publisher *publisher, const struct offer *offer)
 static enum hold
 find_hold(struct publisher *publisher, const struct snapshot *newest, const struct offer *offer)
 {
-	if (offer->root_problem != NULL)
+	if (offer->root_problem != NULL) {
+		publisher->empty_since_ms = 0;
 		return HOLD_ROOT;
+	}
 	if (is_empty(publisher, offer))
 		return HOLD_EMPTY;
 	if (newest->n_groups < publisher->terms.min_prompts)
@@ -407,7 +410,7 @@ publisher_reap(struct publisher *publisher)
 int64_t
 publisher_next_ms(const struct publisher *publisher)
 {
-	return publisher->empty_since_ms > 0 && !publisher->elsewhere
+	return publisher->shown == HOLD_EMPTY && !publisher->elsewhere
 		       ? publisher->empty_since_ms + publisher->terms.empty_grace_ms
 		       : 0;
 }

@@ -15,13 +15,6 @@
 #include "server/tree.h"
 #include "server/watcher.h"
 
-enum {
-	LOCK_TOLD_MS = 1000, /* that git is waited for is told after so long */
-	LOCK_STALE_MS =
-		10 * 1000, /* a lock without an event for so long was left by a git that died, … */
-	LOCK_MAX_MS = 5 * 60 * 1000, /* … and so, whatever the events, is one as old as this */
-};
-
 int
 survey_init(struct survey *survey)
 {
@@ -41,40 +34,6 @@ bool
 survey_has_no_root(const struct survey *survey)
 {
 	return *survey->problem.message != '\0';
-}
-
-/* Whether a lock that is seen for so long is one that a git left which died. */
-static bool
-is_left_over(int64_t locked_for_ms, int64_t quiet_for_ms)
-{
-	return locked_for_ms >= LOCK_MAX_MS ||
-	       (locked_for_ms >= LOCK_STALE_MS && quiet_for_ms >= LOCK_STALE_MS);
-}
-
-bool
-survey_waits_for_git(struct survey *survey, int64_t now_ms, int64_t last_event_ms)
-{
-	if (!git_is_locked(&survey->git)) {
-		survey->locked_ms = 0;
-		survey->told_lock = survey->is_stale = false;
-		return false;
-	}
-	if (survey->locked_ms == 0)
-		survey->locked_ms = now_ms;
-	int64_t locked_for_ms = now_ms - survey->locked_ms;
-	if (locked_for_ms >= LOCK_TOLD_MS && !survey->told_lock) {
-		log_write(LOG_LEVEL_INFO, "git is changing files: waiting for its index.lock to go",
-			LOG_END);
-		survey->told_lock = true;
-	}
-	if (!survey->is_stale && is_left_over(locked_for_ms, now_ms - last_event_ms)) {
-		log_write(LOG_LEVEL_WARN,
-			"git's index.lock is old: no longer waiting. If no git is running, delete "
-			"it",
-			LOG_END);
-		survey->is_stale = true;
-	}
-	return !survey->is_stale;
 }
 
 static struct tree *
@@ -128,12 +87,13 @@ verify(struct survey *survey, const struct tree_terms *terms)
 	return outcome;
 }
 
-/* Whether the files are a whole that took the place of another: those of another commit, or those behind a link
- * that leads elsewhere now. */
+/* Whether the files are a whole that took the place of another: those behind a link that leads elsewhere now, or,
+ * where no event tells what git does to each, those of another commit. */
 static bool
 is_replaced(const struct survey *survey, const struct tree *tree)
 {
-	return strcmp(survey->commit, survey->git.commit) != 0 ||
+	bool blind = watcher_state(survey->watcher)->blindness != SEES_ALL;
+	return (blind && strcmp(survey->commit, survey->git.commit) != 0) ||
 	       (survey->moved && tree_link_target(tree) != NULL);
 }
 

@@ -30,10 +30,6 @@ struct survey {
 	bool moved; /* it is another one than that of the last settled look */
 	char commit[COMMIT_BYTES]; /* of the files that were taken last */
 	unsigned long filesystem; /* statfs(2)'s type */
-	/* The wait for git, on clock_ms(). */
-	int64_t locked_ms; /* since when its lock is seen; 0: it is not */
-	bool told_lock; /* that it is waited for */
-	bool is_stale; /* it is not waited for any more */
 };
 
 /* Fill in the borrowed part before. Returns -1 when memory is out. */
@@ -52,9 +48,6 @@ enum outcome survey_look(struct survey *, bool force, struct look *);
 
 /* What the last look found is taken, to be published or held. */
 void survey_take(struct survey *);
-
-/* Whether git holds its lock, and is not known to be dead. */
-bool survey_waits_for_git(struct survey *, int64_t now_ms, int64_t last_event_ms);
 
 /* Whether the directory cannot be looked at. */
 bool survey_has_no_root(const struct survey *);

@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -151,14 +152,6 @@ tell(const struct scan *scan, enum lookup_kind kind, const struct step *step, co
 		&(struct lookup){kind, step->descriptor, name, step->path});
 }
 
-static int
-bring_problem(struct scan *scan, const char *path, bool is_directory, const char *problem)
-{
-	return scan->on_file(scan->context, &(struct tree_file){.path = *path != '\0' ? path : ".",
-						    .problem = problem,
-						    .is_directory = is_directory});
-}
-
 /* Whether an errno tells of a shortage or a fault, not of how the files are. */
 static bool
 is_transient(int reason)
@@ -170,14 +163,29 @@ is_transient(int reason)
 	return false;
 }
 
-/* A directory, or what could be one, cannot be looked at for an errno. */
+/* Bring a file that cannot be read, and why: for an errno, or for 0 as the text says. */
 static int
-bring_error(struct scan *scan, const char *path, int reason)
+bring_problem(
+	struct scan *scan, const struct step *step, const char *path, int reason, const char *text)
 {
-	return scan->on_file(scan->context, &(struct tree_file){.path = *path != '\0' ? path : ".",
-						    .problem = strerror(reason),
-						    .is_directory = true,
-						    .is_transient = is_transient(reason)});
+	return scan->on_file(
+		scan->context, &(struct tree_file){.path = path,
+				       .problem = text != NULL ? text : strerror(reason),
+				       .is_transient = is_transient(reason),
+				       .pin = step->pin});
+}
+
+/* The same of a directory, or of what could be one. */
+static int
+bring_hidden(
+	struct scan *scan, const struct step *step, const char *path, int reason, const char *text)
+{
+	return scan->on_file(
+		scan->context, &(struct tree_file){.path = *path != '\0' ? path : ".",
+				       .problem = text != NULL ? text : strerror(reason),
+				       .is_directory = true,
+				       .is_transient = is_transient(reason),
+				       .pin = step->pin});
 }
 
 static bool
@@ -210,15 +218,15 @@ enter_directory(struct scan *scan, struct step to, const char *name, const struc
 {
 	to.level = to.from->level + 1;
 	to.linked = linked != NULL || to.from->linked;
-	to.pinned = to.from->pinned;
+	to.pin = to.from->pin;
 	const char *problem = reason_to_stay_out(&to, linked != NULL);
 	if (problem != NULL)
-		return bring_problem(scan, to.path, true, problem);
+		return bring_hidden(scan, &to, to.path, 0, problem);
 	to.descriptor = openat(linked != NULL ? linked->descriptor : to.from->descriptor,
 		linked != NULL ? "." : name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (to.descriptor < 0) {
 		bool gone = errno == ENOENT || errno == ENOTDIR || errno == ELOOP;
-		return gone ? 0 : bring_error(scan, to.path, errno);
+		return gone ? 0 : bring_hidden(scan, &to, to.path, errno, NULL);
 	}
 	int result = scan_directory(scan, &to, wanted);
 	close(to.descriptor);
@@ -231,17 +239,17 @@ bring_file(struct scan *scan, const char *path, const struct statx *stat, const 
 	const char *name, const struct step *linked_from)
 {
 	if (!S_ISREG(stat->stx_mode))
-		return bring_problem(scan, path, false, "not a regular file");
+		return bring_problem(scan, step, path, 0, "not a regular file");
 	bool is_mounted =
 		(stat->stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0 || stat->stx_nlink == 0;
-	return scan->on_file(scan->context,
-		&(struct tree_file){.path = path,
-			.signature = signature_of(stat),
-			.is_linked = linked_from != NULL,
-			.is_pinned = (linked_from != NULL ? linked_from : step)->pinned,
-			.is_mounted = is_mounted,
-			.step = step,
-			.name = name});
+	return scan->on_file(
+		scan->context, &(struct tree_file){.path = path,
+				       .signature = signature_of(stat),
+				       .is_linked = linked_from != NULL,
+				       .pin = (linked_from != NULL ? linked_from : step)->pin,
+				       .is_mounted = is_mounted,
+				       .step = step,
+				       .name = name});
 }
 
 /* What a link that could not be followed, for an errno, is a problem for. */
@@ -251,10 +259,11 @@ bring_broken_link(
 {
 	struct stat stat;
 	bool is_directory = fstatat(step->descriptor, name, &stat, 0) == 0 && S_ISDIR(stat.st_mode);
+	const char *text = reason == EXDEV ? "the link leads out of the prompt directory" : NULL;
 	if (reason == ENOENT || !(is_directory || name_is_prompt_file(name)))
 		return 0; /* a link to nothing is nothing */
-	return bring_problem(scan, path, is_directory,
-		reason == EXDEV ? "the link leads out of the prompt directory" : strerror(reason));
+	return is_directory ? bring_hidden(scan, step, path, reason, text)
+			    : bring_problem(scan, step, path, reason, text);
 }
 
 static int
@@ -284,17 +293,21 @@ scan_link(struct scan *scan, const struct step *step, const char *name, const ch
 	return result;
 }
 
-/* A path that can be shown, with the bytes that are not UTF-8 replaced. */
+/* A path that can be shown, with the bytes that are not UTF-8 in hexadecimal. */
 static const char *
 clean_path(struct arena *arena, const char *path)
 {
-	char *copy = arena_copy(arena, path, strlen(path));
-	for (char *at = copy; at != NULL && *at != '\0'; at++) {
-		at += text_utf8_span(at, strlen(at));
-		if (*at == '\0')
-			break;
-		*at = '?';
+	char *copy = arena_alloc(arena, 4 * strlen(path) + 1), *to = copy;
+	while (copy != NULL && *path != '\0') {
+		size_t length = text_utf8_span(path, strlen(path));
+		memcpy(to, path, length);
+		to += length;
+		path += length;
+		if (*path != '\0')
+			to += snprintf(to, 5, "\\x%02x", (unsigned char)*path++);
 	}
+	if (copy != NULL)
+		*to = '\0';
 	return copy != NULL ? copy : "";
 }
 
@@ -312,7 +325,7 @@ scan_name(struct scan *scan, const struct step *step, const char *name, const ch
 		return -1;
 	if (text_utf8_span(name, strlen(name)) != strlen(name)) {
 		if (name_is_prompt_file(name))
-			return bring_problem(scan, clean_path(scan->tree->arena, path), false,
+			return bring_problem(scan, step, clean_path(scan->tree->arena, path), 0,
 				"the name is not UTF-8: rename the file");
 		return 0;
 	}
@@ -320,7 +333,7 @@ scan_name(struct scan *scan, const struct step *step, const char *name, const ch
 		    &stat) != 0) {
 		if (errno == ENOENT) /* gone meanwhile */
 			return 0;
-		return bring_error(scan, step->path, errno) == 0 ? HIDDEN : -1;
+		return bring_hidden(scan, step, step->path, errno, NULL) == 0 ? HIDDEN : -1;
 	}
 	if (S_ISLNK(stat.stx_mode))
 		return scan_link(scan, step, name, path, wanted);
@@ -346,14 +359,14 @@ scan_names(struct scan *scan, const struct step *step)
 		int reason = errno;
 		if (descriptor >= 0)
 			close(descriptor);
-		return bring_error(scan, step->path, reason);
+		return bring_hidden(scan, step, step->path, reason, NULL);
 	}
 	int result = 0;
 	while (result == 0) {
 		errno = 0;
 		const struct dirent *entry = readdir(names);
 		if (entry == NULL && errno != 0)
-			result = bring_error(scan, step->path, errno);
+			result = bring_hidden(scan, step, step->path, errno, NULL);
 		if (entry == NULL)
 			break;
 		result = scan_name(scan, step, entry->d_name, NULL);
@@ -384,20 +397,23 @@ follow_pin(struct scan *scan, struct walk *walk, struct step *step)
 		!S_ISLNK(stat.st_mode))
 		return 0;
 	const struct step *found = walk_to(walk, step, tree_pin_name);
-	const char *problem = NULL;
+	int reason = found != NULL ? 0 : errno != 0 ? errno : ENOTDIR;
+	const char *text = NULL;
 	if (found == NULL)
-		problem = arena_printf(scan->tree->arena, "the link ..data cannot be followed: %s",
-			strerror(errno != 0 ? errno : ENOTDIR));
+		text = arena_printf(scan->tree->arena, "the link ..data cannot be followed: %s",
+			strerror(reason));
 	else if (!scan->tree->terms.links_lead_anywhere && !step_is_below(found, &scan->tree->root))
-		problem = "the link ..data leads out of the prompt directory";
-	if (found == NULL || problem != NULL)
-		return bring_problem(scan, step->path, true,
-			       problem != NULL ? problem : "out of memory") == 0
-			       ? HIDDEN
-			       : -1;
+		text = "the link ..data leads out of the prompt directory";
+	if (found == NULL || text != NULL)
+		return bring_hidden(scan, step, step->path, reason, text) == 0 ? HIDDEN : -1;
+	struct pin *pin = arena_alloc(scan->tree->arena, sizeof(*pin));
+	if (pin == NULL)
+		return -1;
+	*pin = (struct pin){step->path, stat.st_ino,
+		(int64_t)stat.st_ctim.tv_sec * 1000000000 + stat.st_ctim.tv_nsec};
 	step->descriptor = found->descriptor;
 	step->above = found->above;
-	step->pinned = true;
+	step->pin = pin;
 	return 0;
 }
 

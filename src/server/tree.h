@@ -51,6 +51,13 @@ const char *tree_link_target(const struct tree *);
 
 struct step;
 
+/* A directory with a link "..data": all that is in it is replaced at once. */
+struct pin {
+	const char *path; /* of the directory */
+	uint64_t inode; /* of the link, … */
+	int64_t changed_ns; /* … and when it was put there */
+};
+
 /* A prompt file, or a place that could not be looked at. Valid during the call that brings it. */
 struct tree_file {
 	const char *path; /* relative to the tree, "." for its directory; in the arena */
@@ -59,7 +66,7 @@ struct tree_file {
 	bool is_directory; /* the problem hides all below the path */
 	bool is_transient; /* the problem may be gone soon, without an event */
 	bool is_linked; /* found through a link of its own */
-	bool is_pinned; /* behind a link "..data": all beside it is replaced at once */
+	const struct pin *pin; /* that it is behind; NULL: none. In the arena */
 	bool is_mounted; /* by itself: renames over it cannot be seen */
 	const struct step *step; /* where its name stands */
 	const char *name;

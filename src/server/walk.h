@@ -20,7 +20,7 @@ struct step {
 	ino_t inode;
 	unsigned level; /* below the tree's directory */
 	bool linked; /* at or below a link to a directory */
-	bool pinned; /* behind a link "..data" */
+	const struct pin *pin; /* the link "..data" that it is behind; NULL: none */
 };
 
 struct walk {

@@ -9,17 +9,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/name.h"
+#include "server/clock.h"
 #include "server/log.h"
 #include "server/tree.h"
 #include "server/watches.h"
 
 enum {
-	WRITE_IDLE_MS = 2000, /* a writer that pauses so long holds up its own file alone, … */
-	WRITE_LOST_MS = 10 * 1000, /* … until its close must have been missed */
+	WRITE_IDLE_MS = 2000, /* a writer that pauses so long holds up its own file alone */
 	EVENT_BYTES = 16 * 1024,
 };
 
@@ -29,6 +28,13 @@ static const uint32_t name_events = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_M
 				    IN_MASK_ADD;
 static const uint32_t file_events = IN_MODIFY | IN_CLOSE_WRITE | IN_EXCL_UNLINK;
 
+/* A name that was moved away last. */
+struct move {
+	uint32_t cookie; /* that the event of the new name has too */
+	struct sighting own;
+	char path[PATH_MAX];
+};
+
 struct watcher {
 	int descriptor;
 	struct watches watches;
@@ -37,6 +43,7 @@ struct watcher {
 	bool locked; /* somebody changes many files, by the last event of the lock */
 	enum blindness blindness; /* in the look under way */
 	bool without_inotify;
+	struct move move;
 	int64_t read_ns; /* when events were read last, on CLOCK_REALTIME */
 	struct watcher_state state;
 };
@@ -211,6 +218,8 @@ take_evidence(struct watcher *watcher, struct mark *mark, enum lookup_kind kind,
 		{IN_CREATE | IN_DELETE | IN_MOVED_FROM, EVIDENCE_NONE    },
 	};
 	struct sighting *sighting = kind == LOOKUP_FILE ? &mark->target : &mark->own;
+	if (kind == LOOKUP_HOP) /* a link leads to another file now */
+		mark->target = (struct sighting){EVIDENCE_NONE, now_ms};
 	bool of_file = (events & IN_ISDIR) == 0 && kind != LOOKUP_HOP;
 	for (size_t i = 0; of_file && i < sizeof(meanings) / sizeof(meanings[0]); i++)
 		if ((events & meanings[i].events) != 0)
@@ -229,6 +238,40 @@ is_relevant(const char *name, uint32_t events)
 		IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ISDIR;
 	return !name_is_ignored(name) &&
 	       (name_is_prompt_file(name) || (events & entry_events) != 0);
+}
+
+/* The path that a name of a directory makes. Returns false where that is too long. */
+static bool
+join(const struct use *use, const char *name, char path[PATH_MAX])
+{
+	return snprintf(path, PATH_MAX, "%s%s%s", use->path, *use->path != '\0' ? "/" : "", name) <
+	       PATH_MAX;
+}
+
+static void
+note_move(struct watcher *watcher, const struct mark *mark, const struct inotify_event *event)
+{
+	struct move *move = &watcher->move;
+	if ((event->mask & IN_MOVED_FROM) == 0)
+		return;
+	*move = (struct move){.cookie = event->cookie, .own = mark->own};
+	snprintf(move->path, sizeof(move->path), "%s", mark->path);
+}
+
+/* What is being written is so under its new name too, and what is known of the files in a directory is not about
+ * those of another in its place. */
+static void
+follow_move(struct watcher *watcher, struct mark *mark, const struct inotify_event *event)
+{
+	const struct move *move = &watcher->move;
+	bool is_directory = (event->mask & IN_ISDIR) != 0;
+	bool is_moved = (event->mask & IN_MOVED_TO) != 0 && event->cookie == move->cookie;
+	if (is_directory && (event->mask & (IN_CREATE | IN_MOVED_TO)) != 0)
+		marks_forget_below(&watcher->marks, mark->path);
+	if (is_directory && is_moved)
+		marks_move_writers(&watcher->marks, move->path, mark->path);
+	else if (is_moved && move->own.evidence == EVIDENCE_WRITING)
+		mark->own = move->own;
 }
 
 /* Whether a link was renamed into its place that brings all behind it at once: one on the way to the prompt
@@ -250,9 +293,7 @@ take_use(struct watcher *watcher, const struct use *use, const struct inotify_ev
 	const char *name = event->len > 0 ? event->name : NULL;
 	const char *at = use->path;
 	if (name != NULL && use->kind == LOOKUP_NAMES) {
-		int length = snprintf(path, sizeof(path), "%s%s%s", use->path,
-			*use->path != '\0' ? "/" : "", name);
-		if (!is_relevant(name, event->mask) || (size_t)length >= sizeof(path))
+		if (!is_relevant(name, event->mask) || !join(use, name, path))
 			return false;
 		at = path;
 	} else if (name != NULL && strcmp(name, use->name) != 0) {
@@ -261,13 +302,17 @@ take_use(struct watcher *watcher, const struct use *use, const struct inotify_ev
 	if (name != NULL && use->kind == LOOKUP_NOTE)
 		return true;
 	if (name != NULL && use->kind == LOOKUP_LOCK) {
-		watcher->locked = (event->mask & (IN_CREATE | IN_MOVED_TO)) != 0;
+		if ((event->mask & (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO)) != 0)
+			watcher->locked = (event->mask & (IN_CREATE | IN_MOVED_TO)) != 0;
 		return true;
 	}
 	struct mark *mark = marks_make(&watcher->marks, at);
 	if (mark == NULL)
 		return true;
+	note_move(watcher, mark, event);
 	take_evidence(watcher, mark, use->kind, name != NULL ? event->mask : 0, now_ms);
+	if (use->kind == LOOKUP_NAMES)
+		follow_move(watcher, mark, event);
 	if (is_swap(use, event))
 		*swapped = mark;
 	return true;
@@ -295,14 +340,6 @@ take_event(struct watcher *watcher, const struct inotify_event *event, int64_t n
 	return matters;
 }
 
-static int64_t
-realtime_ns(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 void
 watcher_read(struct watcher *watcher, int64_t now_ms)
 {
@@ -320,7 +357,7 @@ watcher_read(struct watcher *watcher, int64_t now_ms)
 			watcher->news = true;
 			return;
 		}
-		watcher->read_ns = realtime_ns();
+		watcher->read_ns = clock_real_ns();
 		for (const char *at = events; at < events + length;) {
 			const struct inotify_event *event = (const void *)at;
 			watcher->news |= take_event(watcher, event, now_ms);
@@ -337,17 +374,6 @@ watcher_take_news(struct watcher *watcher)
 	return news;
 }
 
-/* Whether a file was written so short ago, and not closed since. */
-static bool
-is_writing(const struct mark *mark, int64_t now_ms, int64_t span_ms)
-{
-	const struct sighting *both[] = {&mark->own, &mark->target};
-	for (size_t i = 0; i < 2; i++)
-		if (both[i]->evidence == EVIDENCE_WRITING && now_ms - both[i]->at_ms < span_ms)
-			return true;
-	return false;
-}
-
 enum evidence
 watcher_evidence(const struct watcher *watcher, const char *path, bool is_linked,
 	int64_t changed_ns, int64_t now_ms)
@@ -355,7 +381,7 @@ watcher_evidence(const struct watcher *watcher, const char *path, bool is_linked
 	const struct mark *mark = marks_find(&watcher->marks, path);
 	if (mark == NULL)
 		return EVIDENCE_NONE;
-	if (is_writing(mark, now_ms, WRITE_LOST_MS))
+	if (mark_is_writing(mark, now_ms, WRITE_LOST_MS))
 		return EVIDENCE_WRITING;
 	/* The kernel tells of a change only once it is made: what is newer than the last event is not told. */
 	enum evidence evidence = is_linked ? mark->target.evidence : mark->own.evidence;
@@ -370,7 +396,7 @@ watcher_note_complete(struct watcher *watcher, const char *path, int64_t now_ms)
 	if (mark == NULL)
 		return;
 	mark->own = (struct sighting){EVIDENCE_COMPLETE, now_ms};
-	mark->read_ns = realtime_ns();
+	mark->read_ns = clock_real_ns();
 	mark->fresh = true;
 }
 
@@ -387,7 +413,7 @@ bool
 watcher_sees_writing(const struct watcher *watcher, int64_t now_ms)
 {
 	for (const struct mark *mark = watcher->marks.first; mark != NULL; mark = mark->next)
-		if (is_writing(mark, now_ms, WRITE_IDLE_MS))
+		if (mark_is_writing(mark, now_ms, WRITE_IDLE_MS))
 			return true;
 	return false;
 }

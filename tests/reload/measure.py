@@ -19,7 +19,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "integration"))
 
 from churn import CONNECTIONS, Churn, Load, load_beside  # noqa: E402
 from promptd import binary, litellm_path, pause  # noqa: E402
-from support import (SCRATCH, LiveServer, is_whole, rev_of, signed_files,  # noqa: E402
+from support import (SCRATCH, LiveServer, cpu_seconds, is_whole, rev_of, signed_files,  # noqa: E402
                      signed_prompt, write_files)
 
 PER_FOLDER = 100
@@ -78,12 +78,6 @@ def measure_edits():
 
 
 # What it costs
-
-def cpu_seconds(server):
-    """The CPU time that all threads of a server have had."""
-    tasks = Path(f"/proc/{server.process.pid}/task").iterdir()
-    return sum(int((t / "schedstat").read_text().split()[0]) for t in tasks) / 1e9
-
 
 def measure_idle(seconds=130):
     with served(names_of(10_000)) as server:

@@ -448,6 +448,23 @@ def injected(server, *faults):
             raise AssertionError(f"no {every} was made that could meet {what}")
 
 
+@contextlib.contextmanager
+def failing(server, call, path, action):
+    """Let a system call of the reload thread that names a path fail, for the length of a block."""
+    process = start_strace(["-o", "/dev/null", "-P", path, "-e", f"trace={call}",
+                            "-e", f"inject={call}:{action}", "-p", str(reload_thread(server))])
+    try:
+        yield
+    finally:
+        end_process(process)
+
+
+def cpu_seconds(server):
+    """The CPU time that all threads of a server have had."""
+    tasks = Path(f"/proc/{server.process.pid}/task").iterdir()
+    return sum(int((t / "schedstat").read_text().split()[0]) for t in tasks) / 1e9
+
+
 def traced_from_the_start(arguments):
     """How to run promptd under an strace, for serve(wrapper=…). To be ended by stop_tracing."""
     return ["strace", "-D", "-f", *arguments]

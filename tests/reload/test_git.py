@@ -9,8 +9,6 @@ from replicas import Repository, git_command, git_environment
 from support import (LONG, LiveTest, Watched, calls, end_process, injected, rev_of, run,
                      signed_files, signed_prompt, signed_texts, strace_works, write_files)
 
-LOCK_BOUND = 25.0  # seconds; a lock counts for 10 after the last event
-
 
 def slowed(milliseconds, command):
     """A command whose every unlink takes its time: git unlinks a file before it writes it anew."""
@@ -427,14 +425,14 @@ class Layouts(GitTest):
         lock, old_lock = (self.scratch / name / ".git/index.lock" for name in ("repo", "old"))
         old_lock.touch()
         os.utime(old_lock, (1000000000, 1000000000))
-        server = self.serve_repository()
+        server = self.serve_repository("--git-wait", "3s")
         old_server = self.serve(directory=self.scratch / "old/prompts")
         lock.touch()
         server.write("new.yaml", prompt("late"))
         server.wait_for_hold("vcs")
         self.assertEqual(server.litellm("new").status, 404)
-        old_server.wait_for_served(self.texts("r1"), LOCK_BOUND)
-        wait_until(lambda: server.text_of("new") == "late", "the lock is given up", LOCK_BOUND)
+        old_server.wait_for_served(self.texts("r1"))
+        wait_until(lambda: server.text_of("new") == "late", "the lock is given up")
         wait_until(lambda: [m for m in server.messages() if "index.lock" in m],
                    "the log names the lock")
 

@@ -61,13 +61,13 @@ a_look_takes_what_was_there_before_it(void **state)
 	marks_make(&marks, "during")->fresh = true;
 	assert_true(marks_find(&marks, "before")->looked);
 	assert_false(marks_find(&marks, "during")->looked);
-	marks_forget_looked(&marks);
+	marks_forget_looked(&marks, 1);
 	assert_null(marks_find(&marks, "before"));
 	assert_non_null(marks_find(&marks, "again"));
 	assert_non_null(marks_find(&marks, "kept"));
 	assert_non_null(marks_find(&marks, "during"));
 	marks_begin_look(&marks);
-	marks_forget_looked(&marks);
+	marks_forget_looked(&marks, 1);
 	assert_int_equal(marks.count, 0);
 	marks_clear(&marks);
 }
@@ -82,10 +82,10 @@ a_look_at_everything_is_over_when_nothing_new_came(void **state)
 	marks_begin_look(&marks);
 	assert_true(marks_above(&marks, "a/b").looked);
 	marks_lose(&marks); /* meanwhile */
-	marks_forget_looked(&marks);
+	marks_forget_looked(&marks, 1);
 	assert_true(marks_has_all(&marks));
 	marks_begin_look(&marks);
-	marks_forget_looked(&marks);
+	marks_forget_looked(&marks, 1);
 	assert_false(marks_has_all(&marks));
 	marks_make(&marks, "");
 	assert_true(marks_has_all(&marks));
@@ -103,8 +103,46 @@ too_many_marks_become_a_look_at_everything(void **state)
 		marks_make(&marks, path);
 	}
 	assert_true(marks_has_all(&marks));
-	assert_int_equal(marks.count, 0);
+	assert_null(marks_make(&marks, "a"));
+	assert_non_null(marks_find(&marks, "d/0.yaml")); /* whose evidence stays */
+	marks_begin_look(&marks);
+	marks_forget_looked(&marks, 1);
 	assert_non_null(marks_make(&marks, "a"));
+	marks_clear(&marks);
+}
+
+static void
+what_was_lost_is_not_known(void **state)
+{
+	struct marks marks = {0};
+	(void)state;
+	struct mark *mark = marks_make(&marks, "a");
+	mark->own = (struct sighting){EVIDENCE_COMPLETE, 1};
+	marks_lose(&marks);
+	assert_ptr_equal(marks_find(&marks, "a"), mark); /* a look may be at it */
+	assert_int_equal(mark->own.evidence, EVIDENCE_NONE);
+	marks_clear(&marks);
+}
+
+static void
+writers_are_remembered(void **state)
+{
+	struct marks marks = {0};
+	(void)state;
+	marks_make(&marks, "d/a")->own = (struct sighting){EVIDENCE_WRITING, 1};
+	marks_make(&marks, "d/b")->own = (struct sighting){EVIDENCE_COMPLETE, 1};
+	marks_make(&marks, "dd/a")->own = (struct sighting){EVIDENCE_WRITING, 1};
+	marks_move_writers(&marks, "d", "e/f");
+	assert_int_equal(marks_find(&marks, "e/f/a")->own.evidence, EVIDENCE_WRITING);
+	assert_null(marks_find(&marks, "e/f/b"));
+	marks_forget_below(&marks, "e");
+	assert_int_equal(marks_find(&marks, "e/f/a")->own.evidence, EVIDENCE_NONE);
+	marks_begin_look(&marks);
+	marks_forget_looked(&marks, 2);
+	assert_int_equal(marks.count, 2); /* d/a and dd/a */
+	marks_begin_look(&marks);
+	marks_forget_looked(&marks, 2 + WRITE_LOST_MS);
+	assert_int_equal(marks.count, 0);
 	marks_clear(&marks);
 }
 
@@ -117,6 +155,8 @@ main(void)
 		cmocka_unit_test(a_look_takes_what_was_there_before_it),
 		cmocka_unit_test(a_look_at_everything_is_over_when_nothing_new_came),
 		cmocka_unit_test(too_many_marks_become_a_look_at_everything),
+		cmocka_unit_test(what_was_lost_is_not_known),
+		cmocka_unit_test(writers_are_remembered),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
