@@ -5,6 +5,8 @@
 #include <math.h>
 #include <stddef.h>
 
+#include "server/clock.h"
+
 const double bucket_bounds[N_BUCKETS] = {0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025,
 	0.05, 0.1, 0.25, 1, 5, INFINITY};
 
@@ -105,4 +107,19 @@ long long
 figures_get(const struct figures *figures, enum figure figure)
 {
 	return atomic_load_explicit(&figures->values[figure], memory_order_relaxed);
+}
+
+void
+figures_hold(struct figures *figures, enum hold hold, bool held)
+{
+	int64_t since = atomic_load_explicit(&figures->held_since_ms[hold], memory_order_relaxed);
+	int64_t now = clock_ms();
+	if (held == (since > 0))
+		return;
+	if (held)
+		atomic_fetch_add_explicit(&figures->holds[hold], 1, memory_order_relaxed);
+	else
+		atomic_fetch_add_explicit(
+			&figures->held_ms[hold], now - since, memory_order_relaxed);
+	atomic_store_explicit(&figures->held_since_ms[hold], held ? now : 0, memory_order_relaxed);
 }

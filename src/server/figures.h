@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/error.h"
@@ -100,4 +101,6 @@ struct figures {
 
 void figures_set(struct figures *, enum figure, long long value);
 void figures_add(struct figures *, enum figure, long long by);
+/* Note since when something is held, or that it no longer is. */
+void figures_hold(struct figures *, enum hold, bool held);
 long long figures_get(const struct figures *, enum figure);

@@ -13,6 +13,7 @@
 
 #include "server/clock.h"
 #include "server/log.h"
+#include "server/tree.h"
 
 static const char index_name[] = "index", lock_name[] = "index.lock";
 
@@ -63,7 +64,7 @@ open_repository(int directory)
 
 /* The signature of one of git's files, all zero where there is none. */
 static struct signature
-signature_of(const struct git *git, const char *name)
+read_signature(const struct git *git, const char *name)
 {
 	struct signature signature = {0};
 	if (git->directory >= 0)
@@ -87,7 +88,7 @@ git_find(struct git *git, const struct tree *tree, const struct tree_terms *term
 		terms->on_lookup(terms->context,
 			&(struct lookup){LOOKUP_LOCK, git->directory, lock_name, ""});
 	if (is_first)
-		git->index = signature_of(git, index_name);
+		git->index = read_signature(git, index_name);
 }
 
 static bool
@@ -186,7 +187,7 @@ bool
 git_take_change(struct git *git)
 {
 	struct signature before = git->index;
-	git->index = signature_of(git, index_name);
+	git->index = read_signature(git, index_name);
 	return !signature_equal(&before, &git->index);
 }
 
@@ -202,7 +203,7 @@ bool
 git_is_busy(struct git *git, int64_t now_ms, int64_t limit_ms)
 {
 	struct git_lock *lock = &git->lock;
-	struct signature signature = signature_of(git, lock_name);
+	struct signature signature = read_signature(git, lock_name);
 	if (!signature_equal(&signature, &lock->signature))
 		*lock = (struct git_lock){
 			.signature = signature, .since_ms = now_ms - age_ms(&signature)};

@@ -4,8 +4,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "server/tree.h"
+#include "server/signature.h"
 
+struct tree;
 struct tree_terms;
 
 enum { COMMIT_BYTES = 65 }; /* a SHA-256 in hexadecimal, NUL */

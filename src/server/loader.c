@@ -21,7 +21,7 @@ struct loader {
 	struct files missed; /* by it; borrowed */
 	unsigned look;
 	bool replaced; /* the files took the place of others, all of them */
-	struct buffer pins; /* of const struct pin *, of the look under way */
+	struct buffer pins; /* of struct pin, of the look under way */
 	struct loader_counts counts;
 };
 
@@ -106,11 +106,11 @@ tell_mount(const char *path)
 static void
 note_pin(struct loader *loader, const struct pin *pin)
 {
-	const struct pin *last = NULL;
+	struct pin last = {0};
 	if (loader->pins.length > 0)
 		memcpy(&last, loader->pins.data + loader->pins.length - sizeof(last), sizeof(last));
-	if (pin != NULL && pin != last)
-		buffer_put(&loader->pins, &pin, sizeof(pin));
+	if (pin != NULL && pin->path != last.path)
+		buffer_put(&loader->pins, pin, sizeof(*pin));
 }
 
 static int
@@ -169,17 +169,17 @@ on_known(void *context, struct file *file)
 static bool
 is_pin_swapped(const struct loader *loader, const struct file *file)
 {
-	const struct pin *pin, *last = NULL;
+	struct pin pin, last = {0};
 	for (size_t at = 0; at < loader->pins.length; at += sizeof(pin)) {
 		memcpy(&pin, loader->pins.data + at, sizeof(pin));
-		size_t length = strlen(pin->path);
-		bool is_above = length == 0 || (strncmp(file->path, pin->path, length) == 0 &&
+		size_t length = strlen(pin.path);
+		bool is_above = length == 0 || (strncmp(file->path, pin.path, length) == 0 &&
 						       file->path[length] == '/');
-		if (is_above && (last == NULL || length > strlen(last->path)))
+		if (is_above && (last.path == NULL || length > strlen(last.path)))
 			last = pin;
 	}
-	return last != NULL && file->pin_inode != 0 &&
-	       (last->inode != file->pin_inode || last->changed_ns != file->pin_changed_ns);
+	return last.path != NULL && file->pin_inode != 0 &&
+	       (last.inode != file->pin_inode || last.changed_ns != file->pin_changed_ns);
 }
 
 /* Let go of the files that no look has found. */
@@ -217,7 +217,7 @@ loader_look(struct loader *loader, struct tree *tree, struct watcher *watcher, b
 	struct looking looking = {.loader = loader, .tree = tree};
 	intake_begin(&loader->intake, watcher, force, look);
 	loader->replaced = replaced;
-	loader->pins.length = 0;
+	buffer_clear(&loader->pins);
 	if (files_merge(&loader->files, &loader->added) != 0) /* memory was out before */
 		return -1;
 	loader->look++;

@@ -39,41 +39,6 @@ enum { HIDDEN = 1 };
 
 static int scan_directory(struct scan *, const struct step *, const char *wanted);
 
-bool
-signature_equal(const struct signature *a, const struct signature *b)
-{
-	return a->device == b->device && a->inode == b->inode && a->size == b->size &&
-	       a->modified_ns == b->modified_ns && a->changed_ns == b->changed_ns;
-}
-
-static int64_t
-nanoseconds(struct statx_timestamp time)
-{
-	return time.tv_sec * 1000000000 + time.tv_nsec;
-}
-
-static struct signature
-signature_of(const struct statx *stat)
-{
-	return (struct signature){.device = makedev(stat->stx_dev_major, stat->stx_dev_minor),
-		.inode = stat->stx_ino,
-		.size = (int64_t)stat->stx_size,
-		.modified_ns = nanoseconds(stat->stx_mtime),
-		.changed_ns = nanoseconds(stat->stx_ctime)};
-}
-
-bool
-signature_read(int directory, const char *name, struct signature *signature)
-{
-	struct statx stat;
-	if (statx(directory, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_BASIC_STATS,
-		    &stat) != 0 ||
-		!S_ISREG(stat.stx_mode))
-		return false;
-	*signature = signature_of(&stat);
-	return true;
-}
-
 static struct walk
 walk_for(const struct tree *tree, const char *path)
 {
@@ -466,22 +431,11 @@ tree_refresh(struct tree_file *file)
 	signature_read(file->step->descriptor, file->name, &file->signature);
 }
 
-/* Returns whether there is a regular file behind a descriptor, with its signature. */
-static bool
-get_signature(int descriptor, struct signature *signature)
-{
-	struct statx stat;
-	if (statx(descriptor, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &stat) != 0)
-		return false;
-	*signature = signature_of(&stat);
-	return S_ISREG(stat.stx_mode);
-}
-
 static enum tree_result
 read_open(int descriptor, struct tree_file *file, struct buffer *out, struct error *error)
 {
 	struct signature after;
-	if (!get_signature(descriptor, &file->signature))
+	if (!signature_read(descriptor, "", &file->signature))
 		return TREE_CHANGED;
 	int reason = read_all(descriptor, out);
 	if (reason == 0 && out->length > TREE_MAX_FILE_BYTES) {
@@ -493,7 +447,8 @@ read_open(int descriptor, struct tree_file *file, struct buffer *out, struct err
 		file->is_transient = is_transient(reason);
 		return TREE_FAILED;
 	}
-	bool same = get_signature(descriptor, &after) && signature_equal(&after, &file->signature);
+	bool same =
+		signature_read(descriptor, "", &after) && signature_equal(&after, &file->signature);
 	return same ? TREE_READ : TREE_CHANGED;
 }
 

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "server/lookup.h"
+#include "server/signature.h"
 
 struct arena;
 struct buffer;
@@ -17,18 +18,6 @@ struct tree;
 
 /* "..data", a ConfigMap's link to the directory with its present files: one rename of it changes all. */
 extern const char tree_pin_name[];
-
-/* Changes whenever the content does, as far as the file system tells. */
-struct signature {
-	uint64_t device, inode;
-	int64_t size, modified_ns, changed_ns;
-};
-
-bool signature_equal(const struct signature *, const struct signature *);
-
-/* Take the signature of a regular file that a name in a directory is of. Returns false, with nothing done, where
- * there is none. */
-bool signature_read(int directory, const char *name, struct signature *);
 
 struct tree_terms {
 	bool links_lead_anywhere; /* else only to what is below the tree's directory */
