@@ -5,20 +5,19 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/cli.h"
 #include "core/error.h"
 #include "core/prompt.h"
 #include "core/store.h"
 #include "server/api.h"
+#include "server/arguments.h"
 #include "server/cycle.h"
 #include "server/figures.h"
 #include "server/listen.h"
 #include "server/log.h"
-#include "server/options.h"
 #include "server/reloader.h"
 #include "server/traffic.h"
 #include "server/worker.h"
-
-enum { EXIT_USAGE = 2 };
 
 struct server {
 	struct prompt_rules rules;
@@ -198,17 +197,17 @@ main(int argc, char **argv)
 {
 	struct options options;
 	struct error error;
-	if (options_parse(argc, argv, &options, &error) != 0) {
+	if (arguments_parse(argc, argv, &options, &error) != 0) {
 		fprintf(stderr, "promptd: %s\n", error.message);
 		return EXIT_USAGE;
 	}
 	if (options.help) {
-		options_print_help();
+		arguments_print_help(options.command);
 		return EXIT_SUCCESS;
 	}
 	if (options.version) {
 		puts("promptd " PROMPTD_VERSION);
 		return EXIT_SUCCESS;
 	}
-	return serve(&options);
+	return options.command == COMMAND_SERVE ? serve(&options) : cli_run(&options);
 }

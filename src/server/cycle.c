@@ -424,6 +424,18 @@ cycle_create(struct cycle *cycle, struct creation *creation)
 	return true;
 }
 
+const struct error *
+cycle_root_problem(const struct cycle *cycle)
+{
+	return survey_has_no_root(&cycle->survey) ? &cycle->survey.problem : NULL;
+}
+
+const struct loader *
+cycle_loader(const struct cycle *cycle)
+{
+	return cycle->loader;
+}
+
 /* Refuse to start where anything is wrong. */
 static int
 check_start(const struct cycle *cycle, struct error *error)

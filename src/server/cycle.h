@@ -11,6 +11,7 @@ struct buffer;
 struct creation;
 struct cycle;
 struct error;
+struct loader;
 struct prompt_rules;
 struct store;
 
@@ -55,6 +56,12 @@ void cycle_demand(struct cycle *, enum cause);
 
 /* Write a new prompt's file, and look at it at the next step. Returns false where it was not written. */
 bool cycle_create(struct cycle *, struct creation *);
+
+/* Why the directory cannot be looked at; NULL where it can. */
+const struct error *cycle_root_problem(const struct cycle *);
+
+/* What is known of the files. */
+const struct loader *cycle_loader(const struct cycle *);
 
 /* Put how things stand, in JSON, with good files or without. */
 void cycle_put_status(struct cycle *, bool all_files, struct buffer *);

@@ -384,6 +384,7 @@ loader_report(const struct loader *loader, loader_on_file *on_file, void *contex
 		struct file_report report = {.path = file->path,
 			.state = file_state(file),
 			.served = file->source.served,
+			.faulty = file->source.faulty,
 			.content = file->content,
 			.modified_ns = file->signature.modified_ns};
 		on_file(context, &report);

@@ -89,6 +89,7 @@ struct file_report {
 	const char *path;
 	enum file_state state;
 	const struct unit *served; /* what is served of it; NULL: nothing */
+	const struct unit *faulty; /* what it is now, where that is not good; NULL: it is */
 	const unsigned char *content; /* SHA-256 of the bytes that were looked at last */
 	int64_t modified_ns; /* of those */
 };

@@ -11,7 +11,7 @@
 #include "core/json_put.h"
 #include "core/text.h"
 
-static bool as_json;
+static bool as_json, is_silent;
 
 static const char *const level_names[] = {
 	[LOG_LEVEL_INFO] = "info",
@@ -23,6 +23,12 @@ void
 log_init(bool json)
 {
 	as_json = json;
+}
+
+void
+log_silence(void)
+{
+	is_silent = true;
 }
 
 /* Put a text with the bytes that are not UTF-8 replaced and control characters escaped, so that nothing
@@ -100,6 +106,8 @@ void
 log_write(enum log_level level, const char *message, ...)
 {
 	struct buffer out = {0};
+	if (is_silent)
+		return;
 	put_start(&out, level, message);
 	va_list args;
 	va_start(args, message);

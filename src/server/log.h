@@ -19,6 +19,9 @@ struct log_field {
 /* Choose JSON lines or text; JSON unless stderr is a terminal. Before other threads start. */
 void log_init(bool json);
 
+/* Write nothing from now on: a command says itself what there is to say. */
+void log_silence(void);
+
 /* Write a line in one call; control characters and what is not UTF-8 are escaped. The fields are
  * struct log_field, ended by LOG_END. Any thread. */
 void log_write(enum log_level, const char *message, ...);

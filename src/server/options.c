@@ -1,21 +1,17 @@
-/* options.c -- the options of the server, from flags and environment variables. */
+/* options.c -- the options there are, and what each takes. */
 #include "server/options.h"
 
 #include <ctype.h>
-#include <getopt.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/error.h"
 #include "core/name.h"
 #include "server/listen.h"
 
 enum { MAX_WORKERS = 256, MAX_PROMPTS = 1000000, MAX_DURATION_MS = 24 * 60 * 60 * 1000 };
-
-typedef int set_option(struct options *, const char *value, struct error *);
 
 static int
 set_listen(struct options *options, const char *value, struct error *error)
@@ -208,6 +204,30 @@ set_allow_param(struct options *options, const char *value, struct error *error)
 }
 
 static int
+set_format(struct options *options, const char *value, struct error *error)
+{
+	static const char *const formats[] = {
+		[FORMAT_TEXT] = "text", [FORMAT_JSON] = "json", [FORMAT_GITHUB] = "github"};
+	for (int i = 0; i < N_FORMATS; i++)
+		if (strcmp(value, formats[i]) == 0 &&
+			(i != FORMAT_GITHUB || options->command == COMMAND_CHECK)) {
+			options->format = (enum format)i;
+			return 0;
+		}
+	error_set(error, "takes text%s, not \"%s\"",
+		options->command == COMMAND_CHECK ? ", json or github" : " or json", value);
+	return -1;
+}
+
+static int
+set_dir(struct options *options, const char *value, struct error *error)
+{
+	(void)error;
+	options->directory = value;
+	return 0;
+}
+
+static int
 set_log_format(struct options *options, const char *value, struct error *error)
 {
 	if (strcmp(value, "auto") != 0 && strcmp(value, "text") != 0 &&
@@ -219,167 +239,85 @@ set_log_format(struct options *options, const char *value, struct error *error)
 	return 0;
 }
 
-static const struct row {
-	const char *name; /* --name, and PROMPTD_NAME in the environment */
-	const char *argument; /* what it takes; NULL for a switch */
-	set_option *set;
-	const char *help;
-	bool command; /* what to do instead of serving: not in the environment */
-} rows[] = {
+enum {
+	SERVE = 1 << COMMAND_SERVE,
+	READ = 1 << COMMAND_CHECK | 1 << COMMAND_LIST | 1 << COMMAND_SHOW | 1 << COMMAND_RENDER |
+	       1 << COMMAND_REVISION,
+	EVERY = SERVE | READ,
+	COMMAND_LINE_ONLY = 1 << N_COMMANDS,
+};
+
+const struct option_row option_rows[] = {
   /* clang-format off */
 	{"listen", "ADDRESS:PORT", set_listen,
-		"where to listen (default 127.0.0.1:8080; port 0: any free one)", false},
+		"where to listen (default 127.0.0.1:8080; port 0: any free one)", SERVE},
 	{"workers", "N", set_workers,
-		"threads that answer (default: the CPUs this process may use)", false},
+		"threads that answer (default: the CPUs this process may use)", SERVE},
 	{"dev", NULL, set_dev,
-		"for trying out: writable, and the mock's test tokens are valid; loopback only", false},
+		"for trying out: writable, and the mock's test tokens are valid; loopback only", SERVE},
 	{"writable", NULL, set_writable,
-		"let POST /prompts create prompt files", false},
+		"let POST /prompts create prompt files", SERVE},
 	{"default-label", "LABEL,...", set_default_label,
-		"the version served when a request names none (default production)", false},
+		"the version served when a request names none (default production)", EVERY},
 	{"allow-param", "NAME,...", set_allow_param,
-		"let prompts set a parameter that takes a request over, such as api_base", false},
+		"let prompts set a parameter that takes a request over, such as api_base", EVERY},
 	{"allow-empty", NULL, set_allow_empty,
-		"be ready without a single prompt", false},
+		"be ready without a single prompt", SERVE},
 	{"min-prompts", "N", set_min_prompts,
-		"keep the last prompts rather than serve fewer than these", false},
+		"keep the last prompts rather than serve fewer than these", SERVE},
 	{"on-bad-file", "keep|hold", set_hold_bad_files,
-		"while a file is bad keep its last good version (default), or hold the whole set", false},
+		"while a file is bad keep its last good version (default), or hold the whole set", SERVE},
 	{"strict-start", NULL, set_strict_start,
-		"exit at the start if a file is bad or the directory is missing", false},
+		"exit at the start if a file is bad or the directory is missing", SERVE},
 	{"ready-when", "published|clean", set_ready_when_clean,
-		"when to be ready first: prompts are there (default), or all files were good once", false},
+		"when to be ready first: prompts are there (default), or all files were good once", SERVE},
 	{"follow-links", "inside|anywhere", set_links_lead_anywhere,
-		"follow links inside the directory only (default), or out of it too", false},
+		"follow links inside the directory only (default), or out of it too", EVERY},
 	{"watch", "auto|poll", set_without_inotify,
-		"notice changes through inotify where possible (default), or by looking only", false},
+		"notice changes through inotify where possible (default), or by looking only", SERVE},
 	{"quiet", "TIME", set_quiet,
-		"publish once nothing has changed for so long (default 50ms)", false},
+		"publish once nothing has changed for so long (default 50ms)", SERVE},
 	{"max-latency", "TIME", set_max_latency,
-		"but publish what is complete after so long (default 2s)", false},
+		"but publish what is complete after so long (default 2s)", SERVE},
 	{"settle", "TIME", set_settle,
-		"a file of which no event tells is complete when unchanged for so long (default 300ms)", false},
+		"a file of which no event tells is complete when unchanged for so long (default 300ms)", SERVE},
 	{"poll", "TIME", set_poll,
-		"look at everything so often in any case (default 60s; 2s where events cannot be had)", false},
+		"look at everything so often in any case (default 60s; 2s where events cannot be had)", SERVE},
 	{"delete-grace", "TIME", set_delete_grace,
-		"serve a deleted file on for so long: it may come back (default 500ms)", false},
+		"serve a deleted file on for so long: it may come back (default 500ms)", SERVE},
 	{"empty-grace", "TIME", set_empty_grace,
-		"serve the last prompts on for so long when all files are gone (default 10s)", false},
+		"serve the last prompts on for so long when all files are gone (default 10s)", SERVE},
 	{"git-wait", "TIME", set_git_wait,
-		"wait for git to finish, by its index.lock, at most for so long (default 5m)", false},
+		"wait for git to finish, by its index.lock, at most for so long (default 5m)", SERVE},
 	{"no-prompt-metrics", NULL, set_no_prompt_metrics,
-		"do not count requests by prompt at /metrics", false},
+		"do not count requests by prompt at /metrics", SERVE},
 	{"allow-anonymous", NULL, set_allow_anonymous,
-		"listen beyond loopback although anyone who can connect may read", false},
+		"listen beyond loopback although anyone who can connect may read", SERVE},
 	{"log-format", "FORMAT", set_log_format,
-		"auto (text on a terminal, else JSON lines), text or json", false},
-	{"help", NULL, set_help, "print this help", true},
-	{"version", NULL, set_version, "print the version", true},
+		"auto (text on a terminal, else JSON lines), text or json", SERVE},
+	{"format", "NAME", set_format,
+		"how to print: text (default) or json; check: github too", READ},
+	{"dir", "DIR", set_dir,
+		"the prompt directory (default ./prompts.d, else /etc/promptd/prompts.d)", READ},
+	{"help", NULL, set_help, "print this help", EVERY | COMMAND_LINE_ONLY},
+	{"version", NULL, set_version, "print the version", EVERY | COMMAND_LINE_ONLY},
   /* clang-format on */
 };
 
-enum { N_ROWS = sizeof(rows) / sizeof(rows[0]) };
+const size_t n_option_rows = sizeof(option_rows) / sizeof(option_rows[0]);
 
-void
-options_print_help(void)
+_Static_assert(sizeof(option_rows) / sizeof(option_rows[0]) <= OPTIONS_MAX_ROWS, "raise it");
+
+bool
+option_is_of(const struct option_row *row, enum command command)
 {
-	printf("Usage: promptd [serve] [OPTION]... [DIR]\n\n"
-	       "Serve the LLM prompts in the YAML and JSON files below DIR to LiteLLM over HTTP.\n"
-	       "DIR is ./prompts.d where there is one, else /etc/promptd/prompts.d.\n\n");
-	for (size_t i = 0; i < N_ROWS; i++) {
-		char flag[48];
-		snprintf(flag, sizeof(flag), "--%s%s%s", rows[i].name,
-			rows[i].argument != NULL ? " " : "",
-			rows[i].argument != NULL ? rows[i].argument : "");
-		printf("  %-30s %s\n", flag, rows[i].help);
-	}
-	printf("\nEach option is also an environment variable: --listen is PROMPTD_LISTEN.\n"
-	       "SIGHUP looks for changes at once; SIGTERM ends after the requests under way.\n");
+	return (row->commands & 1u << command) != 0;
 }
 
-static int
-set_from_environment(const struct row *row, struct options *options, struct error *error)
+bool
+option_is_in_environment(const struct option_row *row)
 {
-	char name[64];
-	int length = snprintf(name, sizeof(name), "PROMPTD_%s", row->name);
-	for (int i = 0; i < length; i++)
-		name[i] =
-			name[i] == '-' ? '_' : (char)(unsigned char)toupper((unsigned char)name[i]);
-	const char *value = getenv(name);
-	struct error reason;
-	if (value == NULL || (*value == '\0' && row->argument != NULL) ||
-		row->set(options, value, &reason) == 0)
-		return 0;
-	error_set(error, "%s %s", name, reason.message);
-	return -1;
-}
-
-static void
-refuse_option(char **argv, struct error *error)
-{
-	if (optopt > ' ' && optopt < 0x7f)
-		error_set(error, "-%c is not an option here: see promptd --help", optopt);
-	else
-		error_set(error, "%s is not an option here: see promptd --help", argv[optind - 1]);
-}
-
-/* Set what the arguments give, and note which options that were. */
-static int
-set_from_arguments(
-	int argc, char **argv, struct options *options, bool given[], struct error *error)
-{
-	struct option flags[N_ROWS + 1] = {0};
-	int index;
-	for (size_t i = 0; i < N_ROWS; i++) {
-		flags[i].name = rows[i].name;
-		flags[i].has_arg = rows[i].argument != NULL ? required_argument : no_argument;
-	}
-	opterr = 0;
-	for (int found; (found = getopt_long(argc, argv, ":h", flags, &index)) != -1;) {
-		struct error reason;
-		if (found == 'h') {
-			options->help = true;
-		} else if (found == ':') {
-			error_set(error, "%s takes a value: see promptd --help", argv[optind - 1]);
-			return -1;
-		} else if (found == '?') {
-			refuse_option(argv, error);
-			return -1;
-		} else if (rows[index].set(options, optarg, &reason) != 0) {
-			error_set(error, "--%s %s", rows[index].name, reason.message);
-			return -1;
-		} else {
-			given[index] = true;
-		}
-	}
-	return 0;
-}
-
-static int
-set_directory(int argc, char **argv, struct options *options, struct error *error)
-{
-	static const char *const usual[] = {"prompts.d", "/etc/promptd/prompts.d"};
-	if (optind < argc && strcmp(argv[optind], "serve") == 0)
-		optind++;
-	if (argc - optind > 1) {
-		error_set(error, "one directory is served, not \"%s\" too", argv[optind + 1]);
-		return -1;
-	}
-	if (optind < argc) {
-		options->directory = argv[optind];
-		return 0;
-	}
-	for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]); i++)
-		if (access(usual[i], F_OK) == 0) {
-			options->directory = usual[i];
-			return 0;
-		}
-	if (options->help || options->version)
-		return 0;
-	error_set(error,
-		"there is no ./%s and no %s: name the directory to serve, or see promptd --help",
-		usual[0], usual[1]);
-	return -1;
+	return (row->commands & COMMAND_LINE_ONLY) == 0;
 }
 
 static unsigned
@@ -392,10 +330,11 @@ usable_cpus(void)
 	return count < 1 ? 1 : count > MAX_WORKERS ? MAX_WORKERS : (unsigned)count;
 }
 
-int
-options_parse(int argc, char **argv, struct options *options, struct error *error)
+void
+options_init(struct options *options, enum command command)
 {
-	*options = (struct options){.listen = "127.0.0.1:8080",
+	*options = (struct options){.command = command,
+		.listen = "127.0.0.1:8080",
 		.log_format = "auto",
 		.quiet_ms = 50,
 		.max_latency_ms = 2000,
@@ -404,18 +343,15 @@ options_parse(int argc, char **argv, struct options *options, struct error *erro
 		.delete_grace_ms = 500,
 		.empty_grace_ms = 10 * 1000,
 		.git_wait_ms = 5 * 60 * 1000};
-	bool given[N_ROWS] = {false};
-	if (set_from_arguments(argc, argv, options, given, error) != 0 ||
-		set_directory(argc, argv, options, error) != 0)
-		return -1;
-	for (size_t i = 0; i < N_ROWS; i++)
-		if (!given[i] && !rows[i].command &&
-			set_from_environment(&rows[i], options, error) != 0)
-			return -1;
+}
+
+void
+options_complete(struct options *options)
+{
+	struct error none;
 	if (options->default_labels.count == 0)
-		add_names(&options->default_labels, "production", error);
+		add_names(&options->default_labels, "production", &none);
 	if (options->workers == 0)
 		options->workers = usable_cpus();
 	options->writable |= options->dev;
-	return 0;
 }

@@ -1,4 +1,4 @@
-/* options.h -- the options of the server, from flags and environment variables. */
+/* options.h -- the options there are, and what each takes. */
 #pragma once
 
 #include <stdbool.h>
@@ -7,7 +7,20 @@
 
 struct error;
 
-enum { OPTIONS_MAX_NAMES = 32 };
+enum command {
+	COMMAND_SERVE,
+	COMMAND_CHECK,
+	COMMAND_LIST,
+	COMMAND_SHOW,
+	COMMAND_RENDER,
+	COMMAND_REVISION,
+	N_COMMANDS
+};
+
+/* How a command prints what it found. */
+enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_GITHUB, N_FORMATS };
+
+enum { OPTIONS_MAX_NAMES = 32, OPTIONS_MAX_ROWS = 48 };
 
 /* Names in the order given, NULL-ended; they point into the texts. */
 struct option_names {
@@ -18,7 +31,10 @@ struct option_names {
 };
 
 struct options {
+	enum command command;
 	const char *directory;
+	char **operands; /* behind the command and its options, NULL-ended; but for a directory */
+	enum format format;
 	const char *listen;
 	unsigned workers;
 	bool dev, writable, allow_empty, allow_anonymous, help, version;
@@ -32,10 +48,24 @@ struct options {
 	size_t min_prompts;
 };
 
-/* Read the arguments, and PROMPTD_* from the environment for options that they do not give. Texts are
- * borrowed from both, and the options must not be moved. Returns -1 with an error that names the option
- * and what it takes. Reads argv in getopt's way: once in a process. */
-int options_parse(int argc, char **argv, struct options *, struct error *);
+/* One option: a flag, and an environment variable. */
+struct option_row {
+	const char *name; /* --name, and PROMPTD_NAME in the environment */
+	const char *argument; /* what it takes; NULL for a switch */
+	int (*set)(struct options *, const char *value, struct error *); /* -1 with an error */
+	const char *help;
+	unsigned commands; /* see the functions */
+};
 
-/* Print the help text, made from the table of options. */
-void options_print_help(void);
+/* In the order in which people are told of them. */
+extern const struct option_row option_rows[];
+extern const size_t n_option_rows;
+
+bool option_is_of(const struct option_row *, enum command);
+bool option_is_in_environment(const struct option_row *);
+
+/* What holds where nothing is given. Texts that are set are borrowed, and the options must not be moved. */
+void options_init(struct options *, enum command);
+
+/* Fill in what depends on other options, or on the machine, once all are set. */
+void options_complete(struct options *);

@@ -1,0 +1,55 @@
+/* load.c -- the prompts of a directory, loaded once by the server's own loader. */
+#include "cli/load.h"
+
+#include "core/error.h"
+#include "core/snapshot.h"
+#include "core/store.h"
+#include "server/cycle.h"
+#include "server/log.h"
+#include "server/options.h"
+
+enum { LONGEST_MS = 10 * 1000 };
+
+int
+load_open(struct load *load, const struct options *options, struct error *error)
+{
+	static const atomic_bool never;
+	log_silence();
+	load->rules.allowed_params = options->allowed_params.items;
+	load->store = store_new();
+	load->cycle = load->store == NULL
+			      ? NULL
+			      : cycle_new(&(struct cycle_terms){
+					.directory = options->directory,
+					.rules = &load->rules,
+					.stopping = &never,
+					.store = load->store,
+					.figures = &load->figures,
+					.max_latency_ms = LONGEST_MS,
+					.poll_ms = LONGEST_MS,
+					.without_inotify = true,
+					.links_lead_anywhere = options->links_lead_anywhere,
+				});
+	if (load->cycle == NULL) {
+		error_set(error, "out of memory");
+		return -1;
+	}
+	if (cycle_load(load->cycle, error) != 0)
+		return -1;
+	load->snapshot = store_acquire(load->store);
+	const struct error *problem = cycle_root_problem(load->cycle);
+	if (problem != NULL)
+		*error = *problem;
+	else if (load->snapshot == NULL)
+		error_set(error, "files in \"%s\" keep changing: try again", options->directory);
+	return load->snapshot != NULL && problem == NULL ? 0 : -1;
+}
+
+void
+load_close(struct load *load)
+{
+	store_release(load->store, load->snapshot);
+	cycle_free(load->cycle);
+	if (load->store != NULL)
+		store_free(load->store);
+}

@@ -1,0 +1,21 @@
+/* load.h -- the prompts of a directory, loaded once by the server's own loader. */
+#pragma once
+
+#include "core/prompt.h"
+#include "server/figures.h"
+
+struct error;
+struct options;
+
+/* Starts zeroed. */
+struct load {
+	struct prompt_rules rules;
+	struct figures figures;
+	struct store *store;
+	struct cycle *cycle;
+	const struct snapshot *snapshot;
+};
+
+/* Files are taken as they are now, whoever writes them. Returns -1 with an error. */
+int load_open(struct load *, const struct options *, struct error *);
+void load_close(struct load *);

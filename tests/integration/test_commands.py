@@ -1,0 +1,225 @@
+"""The commands that end by themselves: check, list, show, render, revision."""
+import json
+import os
+import pty
+import shutil
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+from promptd import (PROMPTS_D, STOP_DEADLINE, ServerTest, binary, clean_environment, prompt,
+                     wait_until)
+
+
+class CommandTest(ServerTest):
+    def setUp(self):
+        super().setUp()
+        self.directory = Path(tempfile.mkdtemp(prefix="promptd-test-"))
+        self.addCleanup(shutil.rmtree, self.directory)
+        self.files = self.directory / "prompts.d"
+        self.files.mkdir()
+
+    def write(self, **files):
+        """Write files of the served directory: "__" in a name stands for a slash, "_" for a dot."""
+        for name, text in files.items():
+            path = self.files / name.replace("__", "/").replace("_", ".")
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+
+    def run_command(self, *args, env=None, directory=None):
+        return subprocess.run([binary(), *args], capture_output=True, text=True, check=False,
+                              timeout=STOP_DEADLINE, stdin=subprocess.DEVNULL,
+                              cwd=directory or self.directory, env=clean_environment(env))
+
+    def output_of(self, *args, status=0, **kwargs):
+        ended = self.run_command(*args, **kwargs)
+        self.assertEqual((ended.returncode, ended.stderr), (status, ""), ended)
+        return ended.stdout
+
+    def refusal_of(self, *args, status=1, **kwargs):
+        """One line on stderr, and nothing on stdout."""
+        ended = self.run_command(*args, **kwargs)
+        self.assertEqual((ended.returncode, ended.stdout), (status, ""), ended)
+        self.assertRegex(ended.stderr, r"\Apromptd: [^\n]+\n\Z")
+        return ended.stderr
+
+    def on_terminal(self, *args):
+        """What a command prints on a terminal."""
+        master, slave = pty.openpty()
+        process = subprocess.Popen([binary(), *args], stdin=subprocess.DEVNULL, stdout=slave,
+                                   stderr=slave, cwd=self.directory, env=clean_environment())
+        os.close(slave)
+        with open(master, "rb", closefd=True) as output:
+            data = b""
+            try:
+                while chunk := output.read1():
+                    data += chunk
+            except OSError:  # the other side is closed
+                pass
+        self.assertEqual(process.wait(STOP_DEADLINE), 0)
+        return data.decode().replace("\r\n", "\n")
+
+
+class Check(CommandTest):
+    def test_the_examples_are_good(self):
+        self.assertEqual(self.output_of("check", str(PROMPTS_D)),
+                         "5 files, 5 prompts: 0 errors, 0 warnings\n")
+
+    def test_each_mistake_has_its_place(self):
+        self.write(a_yaml="prompt_templat: x\n", b_yaml="prompt_template: x\n",
+                   c_yaml='prompt_template: "é"\nslug: "Ä B"\nlabels: [Ok]\n')
+        out = self.output_of("check", status=1)
+        self.assertEqual(out.splitlines(), [
+            'a.yaml:1:1: error: unknown key "prompt_templat", did you mean "prompt_template"?',
+            "  prompt_templat: x",
+            "  ^",
+            "a.yaml:1:1: error: prompt_template is missing",
+            "  prompt_templat: x",
+            "  ^",
+            'c.yaml:2:7: error: slug "Ä B" must be lower-case letters, digits, _, . and -, starting with a '
+            'letter or digit',
+            '  slug: "Ä B"',
+            "        ^",
+            'c.yaml:3:10: error: label "Ok" must be lower-case letters, digits, _, . and -, starting with a '
+            'letter or digit, and not all digits',
+            "  labels: [Ok]",
+            "           ^",
+            "3 files, 1 prompt: 4 errors, 0 warnings"])
+
+    def test_a_server_says_the_same(self):
+        self.write(a_yaml="prompt_templat: x\n", b_json='{"prompt_template": "x",}',
+                   c_yaml=prompt("x", prompt_id="d"), d_yaml=prompt("y"))
+        server = self.serve(directory=self.files)
+        wait_until(lambda: len(server.problems()) >= 4, "all problems are told")
+        told = [line for line in self.output_of("check", status=1).splitlines()
+                if ": error: " in line]
+        self.assertEqual([t.replace(": error: ", ": ", 1) for t in told], server.problems())
+
+    def test_warnings_alone_are_no_failure(self):
+        self.write(p_yaml='prompt_template: x\nprompt_template_model: ""\n')
+        out = self.output_of("check")
+        self.assertIn("p.yaml:2:24: warning: ", out)
+        self.assertTrue(out.endswith("1 file, 1 prompt: 0 errors, 1 warning\n"), out)
+
+    def test_fresh_files_and_gits_lock_are_not_waited_for(self):
+        (self.directory / ".git").mkdir()
+        (self.directory / ".git/HEAD").write_text("ref: refs/heads/main\n", encoding="ascii")
+        (self.directory / ".git/index.lock").touch()  # as in a hook of git commit
+        self.write(p_yaml=prompt("x"))
+        self.assertIn("1 file, 1 prompt", self.output_of("check"))
+
+    def test_json(self):
+        self.write(a_yaml="prompt_templat: x\n", b_yaml="prompt_template: x\n")
+        report = json.loads(self.output_of("check", "--format", "json", status=1))
+        self.assertEqual({k: report[k] for k in ("files", "prompts", "errors", "warnings")},
+                         {"files": 2, "prompts": 1, "errors": 2, "warnings": 0})
+        self.assertEqual(report["problems"][0], {
+            "file": "a.yaml", "line": 1, "column": 1, "severity": "error",
+            "message": 'unknown key "prompt_templat", did you mean "prompt_template"?'})
+
+    def test_annotations_of_github(self):
+        self.write(a_yaml="prompt_templat: x\n", b_yaml='prompt_template: x\nslug: "50%: a, b"\n')
+        lines = self.output_of("check", "--format", "github", status=1).splitlines()
+        self.assertEqual(lines[0], "::error file=prompts.d/a.yaml,line=1,col=1::unknown key "
+                                   '"prompt_templat", did you mean "prompt_template"?')
+        self.assertIn('slug "50%25: a, b"', lines[2])
+
+    def test_nothing_to_check(self):
+        self.assertIn("no prompt file", self.refusal_of("check", status=2))
+        self.assertIn("No such file", self.refusal_of("check", "nowhere", status=2))
+
+    def test_nothing_in_a_file_acts_on_the_terminal(self):
+        self.write(p_yaml='"\x1b[2J": 1\n'.replace("\x1b", "\\e"), q_yaml="prompt_template: {x\n")
+        self.assertNotIn("\x1b", self.output_of("check", status=1))
+
+
+class Show(CommandTest):
+    def test_list(self):
+        self.write(greet_v1_yaml=prompt("one", labels=["production"], prompt_template_model="gpt-4"),
+                   greet_v2_yaml=prompt("two", labels=["beta"]),
+                   support__refund_yaml=prompt("x", description="Gives money back"))
+        self.assertEqual(self.output_of("list").splitlines(), [
+            "greet\t1\tproduction\tgpt-4\t-\t-",
+            "support/refund\t-\t-\t-\tsupport\tGives money back"])
+        self.assertEqual([p["prompt_id"] for p in json.loads(self.output_of("list", "--format", "json"))],
+                         ["greet", "support/refund"])
+        self.assertIn("greet\t2\tbeta", self.output_of("list", "--default-label", "beta"))
+
+    def test_a_list_of_several_pages(self):
+        self.write(all_yaml="---\n".join(
+            f"prompt_id: p{i:04}\nprompt_template: x\n" for i in range(2500)))
+        names = [line.split("\t")[0] for line in self.output_of("list").splitlines()]
+        self.assertEqual(names, [f"p{i:04}" for i in range(2500)])
+        self.assertEqual([p["prompt_id"] for p in json.loads(self.output_of("list", "--format", "json"))],
+                         names)
+
+    def test_an_empty_list(self):
+        self.assertEqual(self.output_of("list"), "")
+        self.assertEqual(json.loads(self.output_of("list", "--format", "json")), [])
+
+    def test_columns_on_a_terminal(self):
+        self.write(a_yaml=prompt("x"), longer_yaml=prompt("x", description="é"))
+        lines = self.on_terminal("list").splitlines()
+        self.assertTrue(lines[0].startswith("\x1b[1mID      VERSION"), lines)
+        self.assertEqual({line.index("-") for line in lines[1:]}, {8 + len("\x1b[0m"), 8}, lines)
+
+    def test_show(self):
+        self.write(greet_v1_yaml=prompt("Hello {name}\nHow are you?", labels=["production"],
+                                        variables={"name": {"default": "you", "description": "who"}}))
+        self.assertEqual(self.output_of("show", "greet@1").splitlines(), [
+            "greet", "  version: 1", "  slug: greet", "  state: good", "  labels: production",
+            "  file: greet.v1.yaml:1", "variables", "  name = you: who",
+            "user", "  Hello {name}", "  How are you?"])
+        shown = json.loads(self.output_of("show", "greet", "--format", "json"))
+        self.assertEqual((shown["prompt_id"], shown["version"]), ("greet", "1"))
+
+    def test_render(self):
+        self.write(a__b_yaml=prompt('Say {what} to {who}: "é"'))
+        self.assertEqual(self.output_of("render", "a/b", "what=x=1", "who=\"you\"\n"),
+                         'user\n  Say x=1 to "you"\n  : "é"\n')
+        self.assertIn("who has no value: add who=VALUE", self.refusal_of("render", "a/b", "what=x"))
+        self.assertIn("NAME=VALUE", self.refusal_of("render", "a/b", "x", status=2))
+
+    def test_what_is_not_there(self):
+        self.write(greet_yaml=prompt("x"))
+        self.assertIn("Nearby: 'greet'", self.refusal_of("show", "gret"))
+        self.assertIn("It has: unversioned", self.refusal_of("show", "greet@7"))
+        self.assertIn("No such file", self.refusal_of("list", "--dir", "nowhere"))
+
+    def test_the_revision_is_that_of_a_server(self):
+        self.write(greet_yaml=prompt("x"), other_yaml=prompt("y"))
+        server = self.serve(directory=self.files)
+        server.wait_for_text("greet", "x")
+        self.assertEqual(self.output_of("revision"), server.revision() + "\n")
+
+
+class Usage(CommandTest):
+    COMMANDS = ("check", "list", "show", "render", "revision")
+
+    def test_each_command_has_a_help_of_its_own(self):
+        everything = self.output_of("--help")
+        for command in self.COMMANDS:
+            with self.subTest(command):
+                self.assertIn(f"\n  {command} ", everything)
+                text = self.output_of(command, "--help")
+                self.assertTrue(text.startswith(f"Usage: promptd {command} "), text)
+                self.assertIn("--dir", text)
+                self.assertNotIn("--listen", text)
+
+    def test_wrong_usage_says_where_to_read_on(self):
+        for arguments in (("list", "--listen", "1"), ("show",), ("show", "a", "b"), ("list", "x"),
+                          ("check", "a", "b"), ("render",), ("check", "--format", "xml")):
+            with self.subTest(arguments):
+                told = self.refusal_of(*arguments, status=2)
+                self.assertRegex(told, rf"see promptd {arguments[0]} --help|--format takes")
+
+    def test_options_come_from_the_environment_too(self):
+        self.write(p_yaml=prompt("x"))
+        env = {"PROMPTD_DIR": str(self.files), "PROMPTD_FORMAT": "json"}
+        self.assertEqual(len(json.loads(self.output_of("list", env=env, directory="/"))), 1)
+        self.assertIn("no ./prompts.d", self.refusal_of("list", status=2, directory="/"))
+
+
+if __name__ == "__main__":
+    unittest.main()
