@@ -42,6 +42,7 @@ block_signals(void)
 	sigaddset(&set, SIGTERM);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGIO, SIG_IGN); /* a lease of the reload thread's is broken: fcntl(2) */
 	return set;
 }
 

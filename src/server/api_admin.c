@@ -32,8 +32,9 @@ api_status(const struct request *request, struct reply *reply)
 {
 	const struct figures *figures = request->api->figures;
 	long long began_ms = figures_get(figures, FIGURE_LOOK_BEGAN_MS);
-	if (began_ms > 0 && clock_ms() - began_ms >= BUSY_MS)
-		status_put_busy(request->snapshot, figures, &reply->body);
+	int64_t busy_ms = began_ms > 0 ? clock_ms() - began_ms : 0;
+	if (busy_ms >= BUSY_MS)
+		status_put_busy(request->snapshot, figures, busy_ms, &reply->body);
 	else
 		post_job(request, reply, JOB_STATUS);
 }

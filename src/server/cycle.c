@@ -239,7 +239,8 @@ cycle_put_status(struct cycle *cycle, bool all_files, struct buffer *out)
 		.settled = is_settled(cycle),
 		.directory = cycle->terms.directory,
 		.resolved = cycle->survey.resolved,
-		.commit = cycle->survey.git.commit,
+		.commit =
+			publisher->published != NULL ? publisher->published->source_revision : NULL,
 		.problem = cycle->survey.problem.message,
 		.device = cycle->survey.device,
 		.inode = cycle->survey.inode,
@@ -264,7 +265,7 @@ look(struct cycle *cycle, bool force, struct look *found)
 	int64_t took_us = clock_us() - start_us;
 	figures_set(figures, FIGURE_LOOK_BEGAN_MS, 0);
 	figures_add(figures, FIGURE_POLL_FOUND, found->changed && cycle->cause == CAUSE_POLL);
-	histogram_add(&figures->look, (uint64_t)took_us);
+	histogram_add(&figures->look, (uint64_t)(took_us - cycle->survey.verify_us));
 	schedule_note_look(&cycle->schedule, clock_ms(), took_us, everything, force);
 	cycle->schedule.next_ms = found->next_ms;
 	cycle->schedule.retry_ms = found->retry_ms;
@@ -344,7 +345,7 @@ look_again(struct cycle *cycle)
 	note_result(cycle, published);
 	histogram_add(&cycle->figures->reload, (uint64_t)(clock_us() - start_us));
 	if (outcome == OUTCOME_SETTLED && !survey_has_no_root(&cycle->survey))
-		marks_forget_looked(watcher_marks(cycle->watcher), clock_ms());
+		marks_forget_looked(watcher_marks(cycle->watcher));
 	cycle->schedule.first_ms = 0;
 	cycle->cause = CAUSE_SETTLE;
 	if (cycle->unsettled || cycle->schedule.last_event_ms > 0)
@@ -430,6 +431,12 @@ cycle_root_problem(const struct cycle *cycle)
 	return survey_has_no_root(&cycle->survey) ? &cycle->survey.problem : NULL;
 }
 
+const struct snapshot *
+cycle_published(const struct cycle *cycle)
+{
+	return cycle->publisher.published;
+}
+
 const struct loader *
 cycle_loader(const struct cycle *cycle)
 {
@@ -445,14 +452,18 @@ check_start(const struct cycle *cycle, struct error *error)
 		*error = cycle->survey.problem;
 		return -1;
 	}
-	bool settled = snapshot != NULL && !cycle->unsettled;
-	if (!settled || snapshot->n_problems > 0) {
-		error_set(error, "--strict-start: %s",
-			!settled ? "the prompts are not settled"
-				 : "the files have problems: see above, or promptd's log");
-		return -1;
-	}
-	return 0;
+	const char *reason = NULL;
+	if (snapshot == NULL && cycle->publisher.shown != N_HOLDS)
+		reason = cycle->publisher.reason;
+	else if (snapshot == NULL && cycle->schedule.waits_for_git)
+		reason = "git is changing the files: it holds index.lock";
+	else if (snapshot == NULL || cycle->unsettled)
+		reason = "files are being written: try again";
+	else if (snapshot->n_problems > 0)
+		reason = "the files have problems: see above, or promptd's log";
+	if (reason != NULL)
+		error_set(error, "--strict-start: %s", reason);
+	return reason != NULL ? -1 : 0;
 }
 
 int

@@ -13,6 +13,7 @@ struct cycle;
 struct error;
 struct loader;
 struct prompt_rules;
+struct snapshot;
 struct store;
 
 struct cycle_terms {
@@ -59,6 +60,9 @@ bool cycle_create(struct cycle *, struct creation *);
 
 /* Why the directory cannot be looked at; NULL where it can. */
 const struct error *cycle_root_problem(const struct cycle *);
+
+/* What is served; NULL before the first publication. */
+const struct snapshot *cycle_published(const struct cycle *);
 
 /* What is known of the files. */
 const struct loader *cycle_loader(const struct cycle *);

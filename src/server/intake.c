@@ -17,8 +17,10 @@
 enum {
 	SECOND_NS = 1000 * 1000 * 1000,
 	OLD_NS = SECOND_NS, /* without evidence, older content is complete */
-	WRITE_IDLE_MS = 2000, /* look again by then at what is being written, … */
+	WRITER_RETRY_MS = 2000, /* look again by then at what is being written, … */
 	RETRY_MS = 2000, /* … and at what could not be read */
+	WRITER_SILENT_MS = 10 * 1000, /* a writer that pauses so long is looked for; … */
+	WRITER_LOST_MS = 60 * 1000, /* … where that cannot be, its close must have been missed */
 	FORCED_TRIES = 100, /* of a look, to read files between two writes, … */
 	FORCED_WAIT_MS = 1, /* … after a pause each */
 };
@@ -185,10 +187,10 @@ leave(struct intake *intake, const struct tree_file *found, struct file *file)
 	file->again = true;
 	file->gone_ms = 0;
 	bool writing = watcher_evidence(intake->watcher, found->path, found->is_linked,
-			       found->signature.changed_ns, intake->now_ms) == EVIDENCE_WRITING;
+			       found->signature.changed_ns) == EVIDENCE_WRITING;
 	int64_t next_ms = file->seen_ms + intake->settle_ms;
 	if (writing)
-		next_ms = intake->now_ms + WRITE_IDLE_MS;
+		next_ms = intake->now_ms + WRITER_RETRY_MS;
 	else if (next_ms <= intake->now_ms) /* it could not be opened */
 		next_ms = intake->now_ms + intake->settle_ms;
 	intake->look->unsettled = true;
@@ -198,16 +200,32 @@ leave(struct intake *intake, const struct tree_file *found, struct file *file)
 	return 0;
 }
 
+/* Whether a file that was not closed since it was written last, as far as events tell, is open no more: truncate(2)
+ * tells of a change and of no close. */
+static bool
+is_left(struct intake *intake, const struct tree_file *found)
+{
+	int64_t silent_ms = intake->now_ms - watcher_written_ms(intake->watcher, found->path);
+	if (silent_ms < WRITER_SILENT_MS)
+		return false;
+	enum tree_writer writer = tree_find_writer(found);
+	bool is_left =
+		writer == TREE_NO_WRITER || (writer == TREE_UNKNOWN && silent_ms >= WRITER_LOST_MS);
+	if (is_left)
+		watcher_note_complete(intake->watcher, found->path, intake->now_ms);
+	return is_left;
+}
+
 /* Whether content that was not taken yet is known to be complete. A file that was just emptied is most likely
  * about to be written: for that no event is proof. */
 static bool
-is_complete(const struct intake *intake, const struct tree_file *found, const struct file *file)
+is_complete(struct intake *intake, const struct tree_file *found, const struct file *file)
 {
 	const struct signature *signature = &found->signature;
-	enum evidence evidence = watcher_evidence(intake->watcher, found->path, found->is_linked,
-		signature->changed_ns, intake->now_ms);
+	enum evidence evidence = watcher_evidence(
+		intake->watcher, found->path, found->is_linked, signature->changed_ns);
 	if (evidence == EVIDENCE_WRITING)
-		return false;
+		return is_left(intake, found);
 	if (evidence == EVIDENCE_COMPLETE && signature->size > 0)
 		return true;
 	bool seen = file->seen_ms > 0 && signature_equal(&file->seen, signature);

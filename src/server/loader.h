@@ -8,7 +8,6 @@
 
 #include "server/files.h"
 
-struct arena;
 struct circumstances;
 struct prompt_rules;
 struct snapshot;

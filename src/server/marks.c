@@ -127,14 +127,12 @@ marks_move_writers(struct marks *marks, const char *from, const char *to)
 	}
 }
 
-bool
-mark_is_writing(const struct mark *mark, int64_t now_ms, int64_t span_ms)
+int64_t
+mark_written_ms(const struct mark *mark)
 {
-	const struct sighting *both[] = {&mark->own, &mark->target};
-	for (size_t i = 0; i < 2; i++)
-		if (both[i]->evidence == EVIDENCE_WRITING && now_ms - both[i]->at_ms < span_ms)
-			return true;
-	return false;
+	int64_t own = mark->own.evidence == EVIDENCE_WRITING ? mark->own.at_ms : 0;
+	int64_t target = mark->target.evidence == EVIDENCE_WRITING ? mark->target.at_ms : 0;
+	return own > target ? own : target;
 }
 
 static void
@@ -195,12 +193,12 @@ marks_begin_look(struct marks *marks)
 }
 
 void
-marks_forget_looked(struct marks *marks, int64_t now_ms)
+marks_forget_looked(struct marks *marks)
 {
 	marks->all &= marks->all_fresh;
 	for (struct mark **at = &marks->first; *at != NULL;) {
 		struct mark *mark = *at;
-		if (mark->fresh || mark->keep || mark_is_writing(mark, now_ms, WRITE_LOST_MS)) {
+		if (mark->fresh || mark->keep || mark_written_ms(mark) > 0) {
 			at = &mark->next;
 			continue;
 		}

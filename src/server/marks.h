@@ -11,8 +11,6 @@ enum evidence {
 	EVIDENCE_COMPLETE, /* closed by its writer, or moved here, after the last write */
 };
 
-enum { WRITE_LOST_MS = 10 * 1000 }; /* after so long the close of a writer must have been missed */
-
 struct sighting {
 	enum evidence evidence;
 	int64_t at_ms; /* 0: nothing was seen */
@@ -60,8 +58,8 @@ void marks_forget_below(struct marks *, const char *path);
 /* A directory was moved: its files that are being written still are, under their new paths. */
 void marks_move_writers(struct marks *, const char *from, const char *to);
 
-/* Whether a file was written so short ago, and not closed since. */
-bool mark_is_writing(const struct mark *, int64_t now_ms, int64_t span_ms);
+/* When a file was written last that was not closed since; 0: there is none. */
+int64_t mark_written_ms(const struct mark *);
 
 struct mark *marks_find(const struct marks *, const char *path);
 
@@ -83,4 +81,4 @@ int marks_each_place(const struct marks *, marks_on_place *, void *context);
 void marks_begin_look(struct marks *);
 
 /* Forget the marks that are neither fresh nor kept, nor of a file that is being written: what they told was taken. */
-void marks_forget_looked(struct marks *, int64_t now_ms);
+void marks_forget_looked(struct marks *);

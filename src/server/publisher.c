@@ -164,7 +164,7 @@ tell(struct publisher *publisher, const struct snapshot *before, const struct sn
 	const struct offer *offer)
 {
 	struct figures *figures = publisher->terms.figures;
-	int64_t latency_ms = offer->first_ms > 0 ? clock_ms() - offer->first_ms : 0;
+	int64_t latency_ms = offer->first_ms > 0 ? clock_ms() - offer->first_ms : offer->look_ms;
 	struct publication publication = {
 		.generation = now->generation,
 		.cause = offer->cause,
@@ -174,7 +174,8 @@ tell(struct publisher *publisher, const struct snapshot *before, const struct sn
 	struct telling telling = {now, before == NULL, &publication};
 	diff_prompts(before, now, on_prompt, &telling);
 	note_publication(publisher, &publication);
-	histogram_add(&figures->latency, (uint64_t)latency_ms * 1000);
+	if (offer->first_ms > 0)
+		histogram_add(&figures->latency, (uint64_t)latency_ms * 1000);
 	tell_problems(figures, before, now);
 	if (before != NULL) {
 		log_recoveries(before, now);
@@ -184,7 +185,7 @@ tell(struct publisher *publisher, const struct snapshot *before, const struct sn
 		LOG_NUMBER("problems", now->n_problems), LOG_NUMBER("generation", now->generation),
 		LOG_TEXT("cause", cause_name(offer->cause)), LOG_NUMBER("added", publication.added),
 		LOG_NUMBER("changed", publication.changed),
-		LOG_NUMBER("removed", publication.removed), LOG_NUMBER("look_ms", offer->look_ms),
+		LOG_NUMBER("removed", publication.removed), LOG_NUMBER("scan_ms", offer->look_ms),
 		LOG_NUMBER("latency_ms", latency_ms), LOG_TEXT("revision", now->revision),
 		LOG_TEXT("source_revision",
 			now->source_revision != NULL ? now->source_revision : "-"),
@@ -235,11 +236,13 @@ is_empty(struct publisher *publisher, const struct offer *offer)
 		if (present)
 			publisher->device = offer->device;
 		publisher->empty_since_ms = 0;
+		publisher->elsewhere = false;
 		return false;
 	}
-	if (publisher->empty_since_ms == 0)
+	bool elsewhere = offer->device != publisher->device;
+	if (publisher->empty_since_ms == 0 || (publisher->elsewhere && !elsewhere))
 		publisher->empty_since_ms = offer->now_ms;
-	publisher->elsewhere = offer->device != publisher->device;
+	publisher->elsewhere = elsewhere;
 	return publisher->elsewhere ||
 	       offer->now_ms - publisher->empty_since_ms < publisher->terms.empty_grace_ms;
 }
@@ -299,11 +302,11 @@ static bool
 restate(struct publisher *publisher, enum hold hold, const struct snapshot *newest,
 	const struct offer *offer)
 {
-	char message[320];
+	char *message = publisher->reason;
 	struct loader *loader = publisher->terms.loader;
 	struct problem note = {.path = ".", .kind = ERROR_FILE, .message = message};
 	struct circumstances circumstances = {NULL, &note, 1};
-	explain(publisher, hold, newest, offer, message, sizeof(message));
+	explain(publisher, hold, newest, offer, message, sizeof(publisher->reason));
 	if (publisher->published == NULL) {
 		if (hold != publisher->shown && !publisher->terms.strict_start)
 			log_write(LOG_LEVEL_WARN, message, LOG_END);

@@ -30,6 +30,7 @@ struct publisher {
 	const struct snapshot *published; /* the store's current one; NULL before the first */
 	struct snapshot *candidate; /* newer than that, and held */
 	bool is_new; /* it differs in more than files that are leaving */
+	char reason[320]; /* of the hold that was told last */
 	enum hold shown; /* the hold that is told with what is published; N_HOLDS: none */
 	int64_t empty_since_ms; /* 0: there are files */
 	uint64_t device; /* where there were files last */
@@ -47,7 +48,7 @@ void publisher_finish(struct publisher *);
 struct offer {
 	enum cause cause;
 	int64_t now_ms;
-	int64_t first_ms; /* of what led to it, on clock_ms() */
+	int64_t first_ms; /* of what led to it, on clock_ms(); 0: a look by the clock did */
 	int64_t look_ms; /* what the look took */
 	int64_t changed_ns; /* of the newest content in it, on CLOCK_REALTIME; 0: there is none */
 	const char *commit; /* "" where it is not known */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/error.h"
+#include "core/snapshot.h"
 #include "server/clock.h"
 #include "server/creation.h"
 #include "server/cycle.h"
@@ -110,9 +111,13 @@ end_waits(struct reloader *reloader)
 			put_job(&reloader->awaiting, job);
 		else
 			end_job(reloader, job);
-	if (reloader->report)
-		log_write(LOG_LEVEL_INFO, "looked everywhere, as SIGHUP asked",
-			LOG_TEXT("clean", cycle_is_clean(reloader->cycle) ? "yes" : "no"), LOG_END);
+	if (!reloader->report || has_leaving)
+		return;
+	const struct snapshot *snapshot = cycle_published(reloader->cycle);
+	log_write(LOG_LEVEL_INFO, "looked everywhere, as SIGHUP asked",
+		LOG_TEXT("clean", cycle_is_clean(reloader->cycle) ? "yes" : "no"),
+		LOG_NUMBER("generation", snapshot != NULL ? snapshot->generation : 0),
+		LOG_NUMBER("problems", snapshot != NULL ? snapshot->n_problems : 0), LOG_END);
 	reloader->report = false;
 }
 

@@ -63,10 +63,11 @@ void
 schedule_note_look(
 	struct schedule *schedule, int64_t now_ms, int64_t took_us, bool everything, bool forced)
 {
+	bool is_first = schedule->looked_ms == 0; /* which has read and parsed all */
 	schedule->look_ms = took_us / 1000;
 	if (everything)
 		schedule->looked_ms = now_ms;
-	if (everything && !forced) {
+	if (everything && !forced && !is_first) {
 		schedule->last_all_us = schedule->all_us;
 		schedule->all_us = took_us;
 	}

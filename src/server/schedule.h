@@ -33,7 +33,8 @@ bool schedule_is_quiet(const struct schedule *, int64_t now_ms);
  * as a whole, so there is time for all of it to settle. */
 void schedule_note_git(struct schedule *, int64_t now_ms, bool busy, bool changed);
 
-/* A look, at everything or not, has ended. What a forced one took, which waits for writers, tells nothing. */
+/* A look, at everything or not, has ended. What a forced one took, which waits for writers, tells nothing, nor what the
+ * first did, which reads all. */
 void schedule_note_look(
 	struct schedule *, int64_t now_ms, int64_t took_us, bool everything, bool forced);
 

@@ -9,7 +9,6 @@
 #include "core/json_put.h"
 #include "core/problem.h"
 #include "core/snapshot.h"
-#include "core/text.h"
 #include "core/unit.h"
 #include "server/clock.h"
 #include "server/loader.h"
@@ -178,14 +177,14 @@ put_snapshot(struct buffer *out, const struct snapshot *snapshot, bool settled)
 }
 
 void
-status_put_busy(const struct snapshot *snapshot, const struct figures *figures, struct buffer *out)
+status_put_busy(const struct snapshot *snapshot, const struct figures *figures, int64_t busy_ms,
+	struct buffer *out)
 {
 	put_snapshot(out, snapshot, false);
 	put_text_or_null(
 		out, "source_revision", snapshot != NULL ? snapshot->source_revision : NULL);
 	put_holds(out, figures);
-	buffer_printf(out, ",\"scan_in_progress_ms\":%lld}",
-		(long long)clock_ms() - figures_get(figures, FIGURE_LOOK_BEGAN_MS));
+	buffer_printf(out, ",\"scan_in_progress_ms\":%lld}", (long long)busy_ms);
 }
 
 void

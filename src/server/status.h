@@ -30,7 +30,7 @@ struct status {
 	bool settled;
 	const char *directory; /* as it was given */
 	const char *resolved; /* "" where it is missing */
-	const char *commit; /* "" where it is not known */
+	const char *commit; /* that is served; NULL where it is not known */
 	const char *problem; /* of the directory; "" for none */
 	uint64_t device, inode;
 	unsigned long filesystem; /* statfs(2)'s type */
@@ -38,8 +38,9 @@ struct status {
 	size_t n_publications;
 };
 
-/* Put what is known without the reload thread, which is busy with a look. Any thread. */
-void status_put_busy(const struct snapshot *, const struct figures *, struct buffer *);
+/* Put what is known without the reload thread, which has been busy with a look for so long. Any thread. */
+void status_put_busy(
+	const struct snapshot *, const struct figures *, int64_t busy_ms, struct buffer *);
 
 /* Put it, with the files that are not good or with all. */
 void status_put(const struct status *, bool all_files, struct buffer *);

@@ -83,7 +83,8 @@ verify(struct survey *survey, const struct tree_terms *terms)
 	if (device == survey->device && inode == survey->inode)
 		outcome = outcomes[loader_verify(survey->loader, tree, survey->watcher)];
 	tree_close(tree);
-	histogram_add(&survey->figures->verify, (uint64_t)(clock_us() - start_us));
+	survey->verify_us = clock_us() - start_us;
+	histogram_add(&survey->figures->verify, (uint64_t)survey->verify_us);
 	return outcome;
 }
 
@@ -138,6 +139,7 @@ survey_look(struct survey *survey, bool force, struct look *look)
 		.context = survey->watcher};
 	enum outcome outcome = OUTCOME_SETTLED;
 	*look = (struct look){0};
+	survey->verify_us = 0;
 	arena_reset(survey->arena);
 	watcher_begin(survey->watcher);
 	*survey->problem.message = '\0';

@@ -27,6 +27,7 @@ struct survey {
 	struct error problem; /* why it could not be looked at; an empty message where it was */
 	char resolved[4096]; /* "" where it is missing */
 	uint64_t device, inode;
+	int64_t verify_us; /* what its second part took */
 	bool moved; /* it is another one than that of the last settled look */
 	char commit[COMMIT_BYTES]; /* of the files that were taken last */
 	unsigned long filesystem; /* statfs(2)'s type */

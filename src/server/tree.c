@@ -21,6 +21,8 @@
 
 const char tree_pin_name[] = "..data";
 
+static const int read_flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+
 struct tree {
 	struct tree_terms terms;
 	struct arena *arena;
@@ -452,15 +454,30 @@ read_open(int descriptor, struct tree_file *file, struct buffer *out, struct err
 	return same ? TREE_READ : TREE_CHANGED;
 }
 
+/* A lease to read is not granted while the file is open to be written: fcntl(2). It is held for no time. */
+enum tree_writer
+tree_find_writer(const struct tree_file *file)
+{
+	int descriptor = openat(file->step->descriptor, file->name, read_flags);
+	if (descriptor < 0)
+		return TREE_UNKNOWN;
+	enum tree_writer writer = TREE_NO_WRITER;
+	if (fcntl(descriptor, F_SETLEASE, F_RDLCK) == 0)
+		fcntl(descriptor, F_SETLEASE, F_UNLCK);
+	else
+		writer = errno == EAGAIN ? TREE_WRITER : TREE_UNKNOWN;
+	close(descriptor);
+	return writer;
+}
+
 enum tree_result
 tree_read(struct tree_file *file, struct buffer *out, struct error *error)
 {
-	const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
 	if (file->problem != NULL) {
 		error_set(error, "%s", file->problem);
 		return TREE_FAILED;
 	}
-	int descriptor = openat(file->step->descriptor, file->name, flags);
+	int descriptor = openat(file->step->descriptor, file->name, read_flags);
 	if (descriptor < 0) {
 		if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)
 			return TREE_CHANGED;

@@ -78,4 +78,8 @@ void tree_refresh(struct tree_file *);
  * when it changed meanwhile or is gone: look again. TREE_FAILED comes with an error, and sets is_transient. */
 enum tree_result tree_read(struct tree_file *, struct buffer *, struct error *);
 
+/* Whether somebody has a file open to write it; TREE_UNKNOWN where only its owner may ask. */
+enum tree_writer { TREE_NO_WRITER, TREE_WRITER, TREE_UNKNOWN };
+enum tree_writer tree_find_writer(const struct tree_file *);
+
 enum { TREE_MAX_FILE_BYTES = 1024 * 1024, TREE_MAX_LEVELS = 16 };

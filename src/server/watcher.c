@@ -18,7 +18,7 @@
 #include "server/watches.h"
 
 enum {
-	WRITE_IDLE_MS = 2000, /* a writer that pauses so long holds up its own file alone */
+	WRITER_HOLD_MS = 2000, /* a writer that pauses so long holds up its own file alone */
 	EVENT_BYTES = 16 * 1024,
 };
 
@@ -375,18 +375,25 @@ watcher_take_news(struct watcher *watcher)
 }
 
 enum evidence
-watcher_evidence(const struct watcher *watcher, const char *path, bool is_linked,
-	int64_t changed_ns, int64_t now_ms)
+watcher_evidence(
+	const struct watcher *watcher, const char *path, bool is_linked, int64_t changed_ns)
 {
 	const struct mark *mark = marks_find(&watcher->marks, path);
 	if (mark == NULL)
 		return EVIDENCE_NONE;
-	if (mark_is_writing(mark, now_ms, WRITE_LOST_MS))
+	if (mark_written_ms(mark) > 0)
 		return EVIDENCE_WRITING;
 	/* The kernel tells of a change only once it is made: what is newer than the last event is not told. */
 	enum evidence evidence = is_linked ? mark->target.evidence : mark->own.evidence;
 	bool is_told = changed_ns <= mark->read_ns;
 	return evidence == EVIDENCE_COMPLETE && is_told ? EVIDENCE_COMPLETE : EVIDENCE_NONE;
+}
+
+int64_t
+watcher_written_ms(const struct watcher *watcher, const char *path)
+{
+	const struct mark *mark = marks_find(&watcher->marks, path);
+	return mark != NULL ? mark_written_ms(mark) : 0;
 }
 
 void
@@ -395,7 +402,7 @@ watcher_note_complete(struct watcher *watcher, const char *path, int64_t now_ms)
 	struct mark *mark = marks_make(&watcher->marks, path);
 	if (mark == NULL)
 		return;
-	mark->own = (struct sighting){EVIDENCE_COMPLETE, now_ms};
+	mark->own = mark->target = (struct sighting){EVIDENCE_COMPLETE, now_ms};
 	mark->read_ns = clock_real_ns();
 	mark->fresh = true;
 }
@@ -413,7 +420,7 @@ bool
 watcher_sees_writing(const struct watcher *watcher, int64_t now_ms)
 {
 	for (const struct mark *mark = watcher->marks.first; mark != NULL; mark = mark->next)
-		if (mark_is_writing(mark, now_ms, WRITE_IDLE_MS))
+		if (mark_written_ms(mark) > now_ms - WRITER_HOLD_MS && mark_written_ms(mark) > 0)
 			return true;
 	return false;
 }

@@ -37,10 +37,13 @@ bool watcher_take_news(struct watcher *);
 
 /* What is known of a file's content, found through a link of its own or not, which was changed at that time on
  * CLOCK_REALTIME: of a change that no event has told yet, nothing. */
-enum evidence watcher_evidence(const struct watcher *, const char *path, bool is_linked,
-	int64_t changed_ns, int64_t now_ms);
+enum evidence watcher_evidence(
+	const struct watcher *, const char *path, bool is_linked, int64_t changed_ns);
 
-/* A file was put in place by ourselves. */
+/* When a file was written last that nobody was seen to close since, on clock_ms(); 0: there is none. */
+int64_t watcher_written_ms(const struct watcher *, const char *path);
+
+/* A file is known to be complete, as it was put in place by ourselves or nobody has it open. */
 void watcher_note_complete(struct watcher *, const char *path, int64_t now_ms);
 
 /* Whether a file that is not there is known not to be about to come back. */

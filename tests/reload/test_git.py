@@ -128,7 +128,7 @@ class Checkout(GitTest):
         run("rm", "-rf", str(self.repository.path))
 
     def test_C3_slow_checkout(self):
-        # Three of the files are only removed, and the lock counts for 30 s.
+        # Three of the files are only removed.
         count, milliseconds = (500, 100) if LONG else (27, 100)
         self.set_up_repository(count)
         server = self.serve_repository()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import model
 
-SECONDS = float(os.environ.get("PROMPTD_MODEL_SECONDS") or 10 * len(model.MODES))
+SECONDS = float(os.environ.get("PROMPTD_MODEL_SECONDS") or 15 * len(model.MODES))
 SEEDS = sorted((Path(__file__).resolve().parent / "seeds").glob("*.json"))
 
 

@@ -209,6 +209,21 @@ class Writers(StoryTest):
             pause(1)
         server.wait_for_text("b", signed("b", "r1"))
 
+    def test_a_pause_for_longer_than_a_lost_event_is_waited_for(self):
+        server = self.serve(files={"q.yaml": prompt("q")})
+        server.wait_settled()
+        with self.never_torn(server, "p"), being_written(server.path("p.yaml"), "p"):
+            for _ in range(12):
+                pause(1)
+            self.assertEqual(server.file_states()["p.yaml"], "unsettled")
+        server.wait_for_text("p", signed("p", "r1"))
+
+    def test_a_file_cut_short_without_being_opened(self):
+        server = self.serve(files={"p.yaml": block_prompt("one\ntwo")})
+        server.wait_settled()
+        os.truncate(server.path("p.yaml"), len(block_prompt("one")))
+        wait_until(lambda: server.text_of("p") == "one", "no event tells that it is complete", 20)
+
     def test_its_directory_renamed_amid_its_writing(self):
         server = self.serve("--max-latency", "500ms", files={"q.yaml": prompt("q"), "d/x.yaml": prompt("x")})
         server.wait_settled()

@@ -84,6 +84,9 @@ looks_take_their_share_of_the_time_only(void **state)
 	struct schedule schedule = made();
 	(void)state;
 	assert_int_equal(schedule_poll_ms(&schedule, true), 2000);
+	schedule.looked_ms = 0;
+	schedule_note_look(&schedule, 4000, 900 * 1000, true, false); /* it has read all */
+	assert_int_equal(schedule_poll_ms(&schedule, true), 2000);
 	schedule_note_look(&schedule, 5000, 20 * 1000, true, false);
 	assert_int_equal(schedule.looked_ms, 5000);
 	assert_int_equal(schedule_poll_ms(&schedule, true), 4000);
