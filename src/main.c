@@ -11,6 +11,7 @@
 #include "core/store.h"
 #include "server/api.h"
 #include "server/arguments.h"
+#include "server/auth.h"
 #include "server/cycle.h"
 #include "server/figures.h"
 #include "server/listen.h"
@@ -21,9 +22,10 @@
 
 struct server {
 	struct prompt_rules rules;
-	struct listeners listeners;
+	struct listeners listeners, admin;
 	struct store *store;
 	struct reloader *reloader;
+	struct auth *auth;
 	struct figures figures;
 	struct traffic *traffic; /* of each worker */
 	struct api api;
@@ -52,26 +54,23 @@ loopback_only(const struct options *options)
 {
 	if (options->dev)
 		return "--dev is for trying out, on loopback only";
-	if (!options->allow_anonymous)
+	if (!options->allow_anonymous && options->tokens_file == NULL)
 		return "anyone who can connect may read every prompt: listen on 127.0.0.1, or give "
-		       "--allow-anonymous";
+		       "--tokens-file, or --allow-anonymous";
 	return NULL;
 }
 
+/* Start a worker for each socket of an address. */
 static int
-start_workers(struct server *server, struct error *error)
+start_workers(struct server *server, struct listeners *listeners, const struct door *door,
+	struct error *error)
 {
-	server->workers = calloc(server->listeners.count, sizeof(struct worker *));
-	if (server->workers == NULL) {
-		error_set(error, "out of memory");
-		return -1;
-	}
-	for (size_t i = 0; i < server->listeners.count; i++) {
-		struct worker *worker = worker_new(
-			&server->api, &server->traffic[i], server->listeners.sockets[i], error);
+	for (size_t i = 0; i < listeners->count; i++) {
+		struct worker *worker = worker_new(&server->api,
+			&server->traffic[server->n_workers], door, listeners->sockets[i], error);
 		if (worker == NULL)
 			return -1;
-		server->listeners.sockets[i] = -1; /* the worker's now */
+		listeners->sockets[i] = -1; /* the worker's now */
 		server->workers[server->n_workers++] = worker;
 		if (worker_start(worker, error) != 0)
 			return -1;
@@ -79,10 +78,30 @@ start_workers(struct server *server, struct error *error)
 	return 0;
 }
 
+static int
+start_all_workers(struct server *server, const struct options *options, struct error *error)
+{
+	bool is_open = options->tokens_file == NULL && !options->allow_anonymous;
+	const struct door prompts = {
+		.kind = options->admin_listen != NULL ? DOOR_PROMPTS : DOOR_BOTH,
+		.loopback_names = is_open && server->listeners.is_loopback};
+	const struct door admin = {
+		.kind = DOOR_ADMIN, .loopback_names = is_open && server->admin.is_loopback};
+	server->workers =
+		calloc(server->listeners.count + server->admin.count, sizeof(struct worker *));
+	if (server->workers == NULL) {
+		error_set(error, "out of memory");
+		return -1;
+	}
+	if (start_workers(server, &server->listeners, &prompts, error) != 0)
+		return -1;
+	return start_workers(server, &server->admin, &admin, error);
+}
+
 static struct reloader *
 make_reloader(struct server *server, const struct options *options)
 {
-	return reloader_new(&(struct cycle_terms){
+	const struct cycle_terms terms = {
 		.directory = options->directory,
 		.rules = &server->rules,
 		.store = server->store,
@@ -99,7 +118,8 @@ make_reloader(struct server *server, const struct options *options)
 		.hold_bad_files = options->hold_bad_files,
 		.strict_start = options->strict_start,
 		.min_prompts = options->min_prompts,
-	});
+	};
+	return reloader_new(&terms, server->auth);
 }
 
 /* Bind, load, publish, serve. While the first prompts are loaded, requests get a 503. */
@@ -107,30 +127,45 @@ static int
 start(struct server *server, const struct options *options, struct error *error)
 {
 	server->rules.allowed_params = options->allowed_params.items;
+	server->rules.strict_projects = options->strict_projects;
+	if (options->dev && options->tokens_file != NULL) {
+		error_set(error, "--dev has the mock's tokens, so --tokens-file is no use with it: "
+				 "leave one of them out");
+		return -1;
+	}
+	server->auth = auth_new(
+		&(struct auth_terms){options->tokens_file, options->dev, options->strict_projects},
+		error);
+	if (server->auth == NULL)
+		return -1;
 	if (listen_open(&server->listeners, options->listen, options->workers,
 		    loopback_only(options), error) != 0)
 		return -1;
+	if (options->admin_listen != NULL &&
+		listen_open(&server->admin, options->admin_listen, 1, NULL, error) != 0)
+		return -1;
+	size_t n_workers = server->listeners.count + server->admin.count;
 	server->store = store_new();
 	server->reloader = server->store == NULL ? NULL : make_reloader(server, options);
-	server->traffic = calloc(server->listeners.count, sizeof(*server->traffic));
+	server->traffic = calloc(n_workers, sizeof(*server->traffic));
 	if (server->reloader == NULL || server->traffic == NULL) {
 		error_set(error, "out of memory");
 		return -1;
 	}
 	server->api = (struct api){.store = server->store,
+		.auth = server->auth,
 		.reloader = server->reloader,
 		.rules = &server->rules,
 		.default_labels = options->default_labels.items,
 		.figures = &server->figures,
 		.traffic = server->traffic,
-		.n_workers = server->listeners.count,
+		.n_workers = n_workers,
 		.prompt_metrics = !options->no_prompt_metrics,
 		.ready_when_clean = options->ready_when_clean,
 		.writable = options->writable,
 		.allow_empty = options->allow_empty};
-	if (options->dev)
-		server->api.auth = auth_of_the_mock;
-	if (start_workers(server, error) != 0 || reloader_load(server->reloader, error) != 0)
+	if (start_all_workers(server, options, error) != 0 ||
+		reloader_load(server->reloader, error) != 0)
 		return -1;
 	return reloader_start(server->reloader, error);
 }
@@ -151,7 +186,9 @@ stop(struct server *server)
 	free(server->workers);
 	free(server->traffic);
 	store_free(server->store);
+	auth_free(server->auth);
 	listen_close(&server->listeners);
+	listen_close(&server->admin);
 }
 
 static void
@@ -188,6 +225,9 @@ serve(const struct options *options)
 	log_write(LOG_LEVEL_INFO, message, LOG_TEXT("directory", options->directory),
 		LOG_NUMBER("workers", server.n_workers), LOG_TEXT("version", PROMPTD_VERSION),
 		LOG_END);
+	if (options->admin_listen != NULL)
+		log_write(LOG_LEVEL_INFO, "metrics, status and reload have an address of their own",
+			LOG_TEXT("url", server.admin.url), LOG_END);
 	serve_until_told(&server, &signals);
 	stop(&server);
 	return EXIT_SUCCESS;

@@ -62,18 +62,6 @@ on_file(void *context, const struct file_report *report)
 			add_problem(check, &unit->problems[i]);
 }
 
-static int
-compare_problems(const void *a, const void *b)
-{
-	const struct problem *x = a, *y = b;
-	int order = strcmp(x->path, y->path);
-	if (order != 0)
-		return order;
-	if (x->line != y->line)
-		return x->line < y->line ? -1 : 1;
-	return x->column < y->column ? -1 : x->column > y->column;
-}
-
 /* The text of a line of a file, without its end; false where it cannot be had. */
 static bool
 read_line(const struct check *check, const struct problem *problem, struct buffer *out)
@@ -237,7 +225,7 @@ cli_check(const struct options *options)
 		loader_report(cycle_loader(load.cycle), on_file, &check);
 		if (check.n_problems > 0)
 			qsort(check.problems, check.n_problems, sizeof(*check.problems),
-				compare_problems);
+				problem_compare);
 		if (check.files > 0)
 			print_all(&check);
 		status = conclude(&check);

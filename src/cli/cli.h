@@ -14,3 +14,4 @@ int cli_list(const struct options *);
 int cli_show(const struct options *);
 int cli_render(const struct options *);
 int cli_revision(const struct options *);
+int cli_token(const struct options *);

@@ -16,6 +16,7 @@ load_open(struct load *load, const struct options *options, struct error *error)
 	static const atomic_bool never;
 	log_silence();
 	load->rules.allowed_params = options->allowed_params.items;
+	load->rules.strict_projects = options->strict_projects;
 	load->store = store_new();
 	load->cycle = load->store == NULL
 			      ? NULL

@@ -1,9 +1,9 @@
 /* digest.c -- SHA-256 of bytes, and ETags made of it. */
 #include "core/digest.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 
 /* The algorithm is fetched once: a fetch costs more than a digest of a prompt. */
@@ -52,6 +52,12 @@ digest_take(struct digest *digest, unsigned char out[DIGEST_BYTES])
 	bool failed = digest->failed || !EVP_DigestFinal_ex(digest->context, out, NULL);
 	digest->failed = !EVP_DigestInit_ex2(digest->context, NULL, NULL);
 	return failed ? -1 : 0;
+}
+
+bool
+digest_equal(const unsigned char a[DIGEST_BYTES], const unsigned char b[DIGEST_BYTES])
+{
+	return CRYPTO_memcmp(a, b, DIGEST_BYTES) == 0;
 }
 
 void

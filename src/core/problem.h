@@ -15,3 +15,6 @@ struct problem {
 
 /* Put path:line:column: message. */
 void problem_put(const struct problem *, struct buffer *);
+
+/* The order of two problems for qsort(3): by path, line and column. */
+int problem_compare(const void *, const void *);

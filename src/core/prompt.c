@@ -430,6 +430,39 @@ finish_project_and_slug(struct reading *reading, const struct value *map)
 			"no slug: %s is not made of " WORD_GRAMMAR, text_quote(&quote, last));
 }
 
+/* The first directory is the project: no file may claim another, or an id of another's. */
+static void
+check_strict(struct reading *reading, const struct value *map)
+{
+	const struct draft *draft = reading->draft;
+	const char *project = reading->names->project;
+	const struct value *given = find_given(map, "project_name");
+	const struct value *id = find_given(map, "prompt_id");
+	struct quote quote;
+	if (!reading->rules->strict_projects || reading->rules->request || draft->id == NULL)
+		return;
+	if (reading->names->project_unfit)
+		EXPECT_ERROR(reading->errors, ERROR_VALUE, map,
+			"the first directory is the project (--projects strict), and its name must "
+			"be " WORD_GRAMMAR);
+	if (given != NULL &&
+		(project == NULL || draft->project == NULL || strcmp(draft->project, project) != 0))
+		EXPECT_ERROR(reading->errors, ERROR_VALUE, given,
+			"the first directory is the project (--projects strict): %s%s",
+			project != NULL ? "here that is " : "a file at the top has none",
+			project != NULL ? text_quote(&quote, project) : "");
+	size_t length = project != NULL ? strlen(project) : 0;
+	bool is_inside = project == NULL ? strchr(draft->id, '/') == NULL
+					 : strncmp(draft->id, project, length) == 0 &&
+						   draft->id[length] == '/';
+	if (!is_inside && !reading->names->project_unfit)
+		EXPECT_ERROR(reading->errors, ERROR_VALUE, id != NULL ? id : map,
+			"the id must %s%s%s: the first directory is the project (--projects "
+			"strict)",
+			project != NULL ? "begin with " : "have no slash in a file at the top",
+			project != NULL ? project : "", project != NULL ? "/" : "");
+}
+
 int
 prompt_parse(const struct value *value, const struct path_names *names,
 	const struct prompt_rules *rules, struct errors *errors, struct draft *draft)
@@ -458,5 +491,6 @@ prompt_parse(const struct value *value, const struct path_names *names,
 	finish_id(&reading, value);
 	finish_version(&reading, value);
 	finish_project_and_slug(&reading, value);
+	check_strict(&reading, value);
 	return errors->count == before && !arena_failed(errors->arena) ? 0 : -1;
 }

@@ -12,6 +12,7 @@ struct value;
 struct prompt_rules {
 	const char *const
 		*allowed_params; /* forbidden parameters that are fine, NULL-ended, or NULL */
+	bool strict_projects; /* the first directory is the project, and the ids' first segment */
 	bool request; /* the body of a request: an id is required, unknown keys are warnings */
 };
 

@@ -7,6 +7,7 @@
 
 #include "core/conflict.h"
 #include "core/snapshot.h"
+#include "core/tokens.h"
 #include "core/unit.h"
 #include "core/version.h"
 
@@ -86,14 +87,15 @@ select_version(
 		       : SELECTION_OTHER_OWNER;
 }
 
-/* Whether a version of the id has the slug and is, or may be, of the project. */
+/* Whether a version of the id that may be seen has the slug and is, or may be, of the project. */
 static bool
-has_slug(const struct group *group, const char *slug, const char *project)
+has_slug(
+	const struct group *group, const char *slug, const char *project, const struct token *token)
 {
 	for (size_t i = 0; i < group->count; i++) {
 		const struct prompt *prompt = group->entries[i].prompt;
 		if (prompt->slug != NULL && strcmp(prompt->slug, slug) == 0 &&
-			may_be(prompt->project, project))
+			may_be(prompt->project, project) && token_may_see(token, prompt->project))
 			return true;
 	}
 	return false;
@@ -101,7 +103,7 @@ has_slug(const struct group *group, const char *slug, const char *project)
 
 size_t
 select_slug(const struct snapshot *snapshot, const char *slug, const char *project,
-	const struct group **group)
+	const struct token *token, const struct group **group)
 {
 	size_t low = 0, high = snapshot->n_slugs, found = 0;
 	const char *last = NULL;
@@ -120,7 +122,7 @@ select_slug(const struct snapshot *snapshot, const char *slug, const char *proje
 			continue;
 		last = prompt->id;
 		const struct group *versions = snapshot_find(snapshot, prompt->id);
-		if (versions == NULL || !has_slug(versions, slug, project))
+		if (versions == NULL || !has_slug(versions, slug, project, token))
 			continue;
 		*group = versions;
 		found++;

@@ -6,6 +6,7 @@
 struct entry;
 struct group;
 struct snapshot;
+struct token;
 
 /* What a request names; NULL where it names nothing. */
 struct selector {
@@ -26,6 +27,7 @@ enum selection {
 /* Choose among the versions of an id. *entry is set when found. */
 enum selection select_version(const struct group *, const struct selector *, const struct entry **);
 
-/* How many ids have the slug (within the project, if one is named); *group is the last of them. */
-size_t select_slug(
-	const struct snapshot *, const char *slug, const char *project, const struct group **);
+/* How many ids have the slug (within the project, if one is named, and within what the token may see); *group is
+ * the last of them. */
+size_t select_slug(const struct snapshot *, const char *slug, const char *project,
+	const struct token *, const struct group **);

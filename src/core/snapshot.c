@@ -44,16 +44,6 @@ struct edit {
 typedef int compare_claims(const void *, const void *);
 
 static int
-compare_problems(const void *a, const void *b)
-{
-	const struct problem *x = a, *y = b;
-	int order = strcmp(x->path, y->path);
-	if (order != 0)
-		return order;
-	return x->line < y->line ? -1 : x->line > y->line;
-}
-
-static int
 compare_slugs(const void *a, const void *b)
 {
 	const struct prompt *x = ((const struct claim *)a)->prompt;
@@ -336,7 +326,7 @@ make(struct making *making, const struct circumstances *circumstances)
 		return -1;
 	if (making->problems.count > 0)
 		qsort(making->problems.items, making->problems.count, sizeof(struct problem),
-			compare_problems);
+			problem_compare);
 	snapshot->problems = making->problems.items;
 	snapshot->n_problems = making->problems.count;
 	snapshot->n_conflicts = snapshot->n_problems - making->n_known_problems;

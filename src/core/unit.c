@@ -177,15 +177,6 @@ seal(const struct unit *from)
 	return &block->unit;
 }
 
-static int
-compare_problems(const void *a, const void *b)
-{
-	const struct problem *x = a, *y = b;
-	if (x->line != y->line)
-		return x->line < y->line ? -1 : 1;
-	return x->column < y->column ? -1 : x->column > y->column;
-}
-
 /* Say how many errors were too many to keep. */
 static void
 add_rest(struct arena *arena, const struct errors *errors, size_t kept, struct unit *unit,
@@ -216,7 +207,7 @@ take_errors(struct arena *arena, const struct errors *errors, struct unit *unit)
 	}
 	add_rest(arena, errors, kept, unit, problems);
 	if (unit->n_problems > 0)
-		qsort(problems, unit->n_problems, sizeof(*problems), compare_problems);
+		qsort(problems, unit->n_problems, sizeof(*problems), problem_compare);
 	unit->problems = problems;
 	unit->n_errors = errors->count;
 	if (unit->n_errors > 0)

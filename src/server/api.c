@@ -2,44 +2,54 @@
 #include "server/api.h"
 
 #include <stdio.h>
+#include <string.h>
 
+#include "core/tokens.h"
 #include "server/api_reply.h"
 
-/* Who may call a handler, and when. */
+/* What a handler needs. */
 enum need {
-	OPEN, /* anyone, at any time */
-	ADMIN, /* with a token, at any time */
-	SNAPSHOT, /* with a token, once prompts are published */
+	OPEN = 0, /* anyone may call it, at any time */
+	SNAPSHOT = 8, /* once prompts are published; together with a right */
 };
 
 static const struct row {
 	enum endpoint endpoint;
 	enum method method; /* HEAD goes wherever GET does */
-	enum need need;
+	unsigned need; /* a right, and SNAPSHOT */
 	void (*answer)(const struct request *, struct reply *);
 } rows[] = {
-	{ENDPOINT_LITELLM,   METHOD_GET,  SNAPSHOT, api_litellm  },
-	{ENDPOINT_HEALTH,    METHOD_GET,  OPEN,     api_health   },
-	{ENDPOINT_READY,     METHOD_GET,  OPEN,     api_ready    },
-	{ENDPOINT_PROMPTS,   METHOD_GET,  SNAPSHOT, api_list     },
-	{ENDPOINT_PROMPTS,   METHOD_POST, SNAPSHOT, api_write    },
-	{ENDPOINT_PROMPT,    METHOD_GET,  SNAPSHOT, api_prompt   },
-	{ENDPOINT_VARIABLES, METHOD_GET,  SNAPSHOT, api_variables},
-	{ENDPOINT_RENDER,    METHOD_POST, SNAPSHOT, api_render   },
-	{ENDPOINT_METRICS,   METHOD_GET,  ADMIN,    api_metrics  },
-	{ENDPOINT_STATUS,    METHOD_GET,  ADMIN,    api_status   },
-	{ENDPOINT_RELOAD,    METHOD_POST, ADMIN,    api_reload   },
+	{ENDPOINT_LITELLM,   METHOD_GET,  RIGHT_READ | SNAPSHOT,  api_litellm  },
+	{ENDPOINT_HEALTH,    METHOD_GET,  OPEN,                   api_health   },
+	{ENDPOINT_READY,     METHOD_GET,  OPEN,                   api_ready    },
+	{ENDPOINT_PROMPTS,   METHOD_GET,  RIGHT_READ | SNAPSHOT,  api_list     },
+	{ENDPOINT_PROMPTS,   METHOD_POST, RIGHT_WRITE | SNAPSHOT, api_write    },
+	{ENDPOINT_PROMPT,    METHOD_GET,  RIGHT_READ | SNAPSHOT,  api_prompt   },
+	{ENDPOINT_VARIABLES, METHOD_GET,  RIGHT_READ | SNAPSHOT,  api_variables},
+	{ENDPOINT_RENDER,    METHOD_POST, RIGHT_READ | SNAPSHOT,  api_render   },
+	{ENDPOINT_METRICS,   METHOD_GET,  RIGHT_ADMIN,            api_metrics  },
+	{ENDPOINT_STATUS,    METHOD_GET,  RIGHT_ADMIN,            api_status   },
+	{ENDPOINT_RELOAD,    METHOD_POST, RIGHT_ADMIN,            api_reload   },
 };
 
 enum { N_ROWS = sizeof(rows) / sizeof(rows[0]) };
 
+/* Whether a row is behind the door that a request came in by. */
+static bool
+is_behind(const struct row *row, const struct door *door)
+{
+	bool admin = (row->need & RIGHT_ADMIN) != 0;
+	return row->need == OPEN || door->kind == DOOR_BOTH || admin == (door->kind == DOOR_ADMIN);
+}
+
 static const struct row *
-find_row(enum endpoint endpoint, enum method method)
+find_row(enum endpoint endpoint, enum method method, const struct door *door)
 {
 	if (method == METHOD_HEAD)
 		method = METHOD_GET;
 	for (size_t i = 0; i < N_ROWS; i++)
-		if (rows[i].endpoint == endpoint && rows[i].method == method)
+		if (rows[i].endpoint == endpoint && rows[i].method == method &&
+			is_behind(&rows[i], door))
 			return &rows[i];
 	return NULL;
 }
@@ -48,8 +58,8 @@ find_row(enum endpoint endpoint, enum method method)
 static void
 refuse(const struct request *request, struct reply *reply)
 {
-	bool get = find_row(request->target.endpoint, METHOD_GET) != NULL;
-	bool post = find_row(request->target.endpoint, METHOD_POST) != NULL;
+	bool get = find_row(request->target.endpoint, METHOD_GET, &request->door) != NULL;
+	bool post = find_row(request->target.endpoint, METHOD_POST, &request->door) != NULL;
 	if (!get && !post) {
 		reply_error(reply, 404, "Not Found");
 		return;
@@ -58,33 +68,110 @@ refuse(const struct request *request, struct reply *reply)
 	reply_error(reply, 405, "Method Not Allowed");
 }
 
-static bool
-is_authorized(const struct request *request, struct reply *reply)
+static void
+refuse_token(struct reply *reply, enum auth_result result)
 {
-	enum auth_result result = auth_check(&request->api->auth, request->authorization);
-	if (result == AUTH_GRANTED)
-		return true;
 	reply_error(reply, 401, "%s",
 		result == AUTH_MALFORMED
 			? "Invalid authorization header format. Expected 'Bearer <token>'"
 			: "Invalid API key");
 	reply->authenticate = true;
-	return false;
+}
+
+static const char *
+name_of(enum right right)
+{
+	return right == RIGHT_READ ? "read" : right == RIGHT_WRITE ? "write" : "admin";
+}
+
+bool
+api_sees_all(const struct request *request)
+{
+	return request->token == NULL || request->token->projects == NULL;
+}
+
+/* Tell only what is no secret to somebody without a token. */
+static void
+answer_anyone(const struct request *request, struct reply *reply, const struct row *row)
+{
+	static const char *const no_projects[] = {NULL};
+	static const struct token nobody = {.name = "", .projects = no_projects};
+	struct request reduced = *request;
+	reduced.token = &nobody;
+	reply->restricted = true;
+	row->answer(&reduced, reply);
+}
+
+/* Answer a request whose token, if one was needed, is known. */
+static void
+answer(const struct request *request, struct reply *reply, const struct row *row)
+{
+	unsigned right = row->need & ~(unsigned)SNAPSHOT;
+	const struct token *token = request->token;
+	reply->restricted = !api_sees_all(request);
+	if (token != NULL && (token->rights & right) != right)
+		reply_error(reply, 403, "The token '%s' has not the right '%s'", token->name,
+			name_of((enum right)right));
+	else if ((row->need & SNAPSHOT) != 0 && request->snapshot == NULL)
+		reply_error(reply, 503, "The prompts are being loaded");
+	else
+		row->answer(request, reply);
+}
+
+/* Whether a Host, with its port or without, is a name of this machine for itself. */
+static bool
+is_loopback_name(const char *host)
+{
+	static const char *const names[] = {"localhost", "[::1]", "127.0.0.1"};
+	size_t length = *host == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":");
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strlen(names[i]) == length && strncasecmp(host, names[i], length) == 0)
+			return true;
+	return strncmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") == length;
+}
+
+/* Judge who asks. Reading behind the door for it needs no token. */
+static enum auth_result
+judge(const struct request *request, const struct row *row, struct grant *grant)
+{
+	struct auth *auth = request->api->auth;
+	bool is_guarded = request->door.kind == DOOR_ADMIN && row->method == METHOD_GET;
+	*grant = (struct grant){0};
+	if (auth == NULL || is_guarded)
+		return AUTH_GRANTED;
+	enum auth_result result = auth_check(auth, request->authorization, request->digest, grant);
+	if (result == AUTH_GRANTED || row->need != OPEN)
+		return result;
+	grant_end(grant); /* a wrong token is none here */
+	return auth_check(auth, NULL, request->digest, grant);
 }
 
 void
 api_answer(struct request *request, struct reply *reply)
 {
-	const struct row *row = find_row(request->target.endpoint, request->method);
+	const struct row *row = find_row(request->target.endpoint, request->method, &request->door);
+	struct grant grant;
 	reply->status = 200;
 	if (row == NULL) {
 		refuse(request, reply);
-	} else if (row->need == OPEN) {
-		row->answer(request, reply);
-	} else if (is_authorized(request, reply)) {
-		if (row->need == ADMIN || request->snapshot != NULL)
-			row->answer(request, reply);
-		else
-			reply_error(reply, 503, "The prompts are being loaded");
+		return;
 	}
+	if (request->door.loopback_names && request->host != NULL &&
+		!is_loopback_name(request->host)) {
+		reply_error(reply, 403,
+			"Host '%s' is no name of this machine for itself: ask for 127.0.0.1, or "
+			"start "
+			"promptd with --tokens-file or --allow-anonymous",
+			reply_shown(request, request->host));
+		return;
+	}
+	enum auth_result result = judge(request, row, &grant);
+	request->token = grant.token;
+	if (result == AUTH_GRANTED)
+		answer(request, reply, row);
+	else if (row->need == OPEN)
+		answer_anyone(request, reply, row);
+	else
+		refuse_token(reply, result);
+	grant_end(&grant);
 }

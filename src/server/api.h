@@ -10,6 +10,7 @@
 #include "server/route.h"
 
 struct arena;
+struct digest;
 struct figures;
 struct job;
 struct prompt;
@@ -17,13 +18,14 @@ struct prompt_rules;
 struct reloader;
 struct snapshot;
 struct store;
+struct token;
 struct traffic;
 
 /* What all workers share. Borrowed, and unchanged while they run save for draining. */
 struct api {
 	struct store *store;
 	struct reloader *reloader;
-	struct auth auth;
+	struct auth *auth; /* NULL: everyone may ask */
 	const struct prompt_rules *rules;
 	const char *const *default_labels; /* NULL-ended */
 	const struct figures *figures;
@@ -34,13 +36,26 @@ struct api {
 	atomic_bool draining;
 };
 
+/* What is behind an address. */
+struct door {
+	enum {
+		DOOR_BOTH, /* everything */
+		DOOR_PROMPTS, /* all but what an address of its own has: … */
+		DOOR_ADMIN, /* … metrics, status and reload; probes are behind both. Reading needs no token here */
+	} kind;
+	bool loopback_names; /* a Host must be one (RFC 9110 section 7.2), against DNS rebinding */
+};
+
 enum method { METHOD_GET, METHOD_HEAD, METHOD_POST, METHOD_OTHER };
 
 struct request {
 	const struct api *api;
+	struct digest *digest; /* the worker's */
+	struct door door;
+	const struct token *token; /* that was presented; NULL: none was needed */
 	enum method method;
 	struct target target;
-	const char *authorization, *content_type; /* NULL where absent */
+	const char *authorization, *content_type, *host; /* NULL where absent */
 	const char *body;
 	size_t body_length;
 	const struct snapshot *snapshot; /* taken once; NULL before the first was published */
@@ -55,6 +70,7 @@ struct reply {
 	const char *allow; /* the Allow header */
 	const char *content_type; /* NULL: JSON */
 	bool authenticate; /* with a WWW-Authenticate header */
+	bool restricted; /* not all may be seen: without revisions */
 	struct job *job; /* post it and answer when it is done; the worker's to free */
 };
 
@@ -65,6 +81,9 @@ void api_answer(struct request *, struct reply *);
 void api_answer_job(struct job *, struct reply *);
 void api_answer_late_job(const struct job *, struct reply *);
 void api_answer_creation(const struct job *, struct reply *);
+
+/* Whether all prompts may be seen, or those of some projects only. */
+bool api_sees_all(const struct request *);
 
 /* What keeps /ready red, or NULL. */
 const char *api_why_not_ready(const struct request *);

@@ -30,7 +30,7 @@ api_health(const struct request *request, struct reply *reply)
 	buffer_puts(out,
 		"{\"status\":\"healthy\",\"service\":\"promptd\",\"version\":\"" PROMPTD_VERSION
 		"\"");
-	if (snapshot != NULL) {
+	if (snapshot != NULL && api_sees_all(request)) {
 		buffer_printf(out, ",\"prompts\":%zu,\"revision\":\"%s\"", snapshot->n_groups,
 			snapshot->revision);
 		json_put_key(out, "source_revision");
@@ -61,7 +61,11 @@ api_ready(const struct request *request, struct reply *reply)
 {
 	const char *reason = api_why_not_ready(request);
 	reply->status = reason == NULL ? 200 : 503;
+	if (reason == NULL)
+		reason = "ready";
+	else if (!api_sees_all(request))
+		reason = "not ready";
 	buffer_puts(&reply->body, "{\"status\":");
-	json_put_string(&reply->body, reason == NULL ? "ready" : reason);
+	json_put_string(&reply->body, reason);
 	buffer_putc(&reply->body, '}');
 }

@@ -87,10 +87,10 @@ api_list(const struct request *request, struct reply *reply)
 		return;
 	buffer_puts(&reply->body, "{\"prompts\":[");
 	for (size_t i = 0; i < snapshot->n_groups; i++) {
-		const struct group *group = &snapshot->groups[i];
-		const char *id = group->entries->prompt->id;
-		if (!matches(request, group))
+		const struct group *group = reply_view(request, &snapshot->groups[i]);
+		if (group == NULL || !matches(request, group))
 			continue;
+		const char *id = group->entries->prompt->id;
 		total++;
 		if (cursor != NULL && strcmp(id, cursor) <= 0)
 			continue;

@@ -14,7 +14,7 @@ id_of_slug(const struct request *request, struct reply *reply, const char *slug)
 {
 	const char *project = request->target.parameters[PARAMETER_PROJECT_NAME];
 	const struct group *group;
-	size_t found = select_slug(request->snapshot, slug, project, &group);
+	size_t found = select_slug(request->snapshot, slug, project, request->token, &group);
 	if (found == 1)
 		return group->entries->prompt->id;
 	if (found == 0)

@@ -14,6 +14,7 @@
 #include "core/select.h"
 #include "core/snapshot.h"
 #include "core/text.h"
+#include "core/tokens.h"
 #include "core/unit.h"
 #include "server/api.h"
 
@@ -183,19 +184,46 @@ reply_shown(const struct request *request, const char *text)
 	return copy;
 }
 
-/* Name the ids next to where one would stand. */
+const struct group *
+reply_view(const struct request *request, const struct group *group)
+{
+	size_t visible = 0;
+	if (group == NULL || api_sees_all(request))
+		return group;
+	for (size_t i = 0; i < group->count; i++)
+		visible += token_may_see(request->token, group->entries[i].prompt->project);
+	if (visible == 0 || visible == group->count)
+		return visible == 0 ? NULL : group;
+	struct entry *entries = arena_array(request->arena, visible, sizeof(*entries));
+	struct group *view = arena_alloc(request->arena, sizeof(*view));
+	if (entries == NULL || view == NULL)
+		return NULL;
+	*view = (struct group){.entries = entries};
+	for (size_t i = 0; i < group->count; i++)
+		if (token_may_see(request->token, group->entries[i].prompt->project))
+			entries[view->count++] = group->entries[i];
+	return view;
+}
+
+enum { NEAR = 5, NEAR_BEFORE = 2 };
+
+/* Name the ids next to where one would stand, of those that may be seen. */
 static void
 reply_no_id(const struct request *request, struct reply *reply, const char *id)
 {
 	const struct snapshot *snapshot = request->snapshot;
-	size_t at = snapshot_position(snapshot, id);
-	size_t from = at > 2 ? at - 2 : 0;
-	if (from + 5 > snapshot->n_groups)
-		from = snapshot->n_groups > 5 ? snapshot->n_groups - 5 : 0;
+	size_t at = snapshot_position(snapshot, id), from = at, to = at, before = 0, count = 0;
+	while (from > 0 && before < NEAR_BEFORE)
+		before += reply_view(request, &snapshot->groups[--from]) != NULL;
+	for (count = before; to < snapshot->n_groups && count < NEAR; to++)
+		count += reply_view(request, &snapshot->groups[to]) != NULL;
+	while (from > 0 && count < NEAR)
+		count += reply_view(request, &snapshot->groups[--from]) != NULL;
 	struct buffer near = {0};
-	for (size_t i = from; i < snapshot->n_groups && i < from + 5; i++)
-		buffer_printf(&near, "%s'%s'", i == from ? ". Nearby: " : ", ",
-			snapshot->groups[i].entries->prompt->id);
+	for (size_t i = from; i < to; i++)
+		if (reply_view(request, &snapshot->groups[i]) != NULL)
+			buffer_printf(&near, "%s'%s'", near.length == 0 ? ". Nearby: " : ", ",
+				snapshot->groups[i].entries->prompt->id);
 	reply_error(reply, 404, "Prompt '%s' not found%s", reply_shown(request, id),
 		near.length > 0 ? near.data : ". No prompts are loaded");
 	buffer_finish(&near);
@@ -269,7 +297,7 @@ reply_find(const struct request *request, struct reply *reply, const char *id,
 	}
 	if (read_selector(request, reply, at != NULL ? at + 1 : NULL, &selector) != 0)
 		return NULL;
-	*group = snapshot_find(request->snapshot, id);
+	*group = reply_view(request, snapshot_find(request->snapshot, id));
 	if (*group == NULL) {
 		reply_no_id(request, reply, id);
 		return NULL;

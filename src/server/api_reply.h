@@ -28,6 +28,9 @@ void reply_invalid(struct reply *, const char *location, const char *message, co
 const struct value *reply_read_body(
 	const struct request *, struct reply *, struct errors *, int may_be_empty);
 
+/* Those versions of an id that a request may see, or NULL; in its arena. NULL is fine. */
+const struct group *reply_view(const struct request *, const struct group *);
+
 /* The version that a request names among those of an id ("id", "id@version", "id@label") with its
  * selectors; NULL where the reply says what is wrong. *group is all versions of its id. */
 const struct entry *reply_find(

@@ -10,6 +10,7 @@
 #include "core/json_put.h"
 #include "core/name.h"
 #include "core/prompt.h"
+#include "core/tokens.h"
 #include "server/api.h"
 #include "server/api_reply.h"
 #include "server/creation.h"
@@ -219,6 +220,33 @@ post_job(const struct request *request, struct reply *reply, const struct value 
 		reply_error(reply, 503, "Out of memory");
 }
 
+/* Whether the id lies in a project of the token's. */
+static bool
+may_write(const struct request *request, const char *id)
+{
+	const char *const *project = request->token != NULL ? request->token->projects : NULL;
+	if (project == NULL)
+		return true;
+	for (; *project != NULL; project++) {
+		size_t length = strlen(*project);
+		if (strncmp(id, *project, length) == 0 && id[length] == '/')
+			return true;
+	}
+	return false;
+}
+
+/* The same whether the id exists or not. */
+static void
+refuse_id(const struct request *request, struct reply *reply)
+{
+	struct buffer projects = {0};
+	for (const char *const *project = request->token->projects; *project != NULL; project++)
+		buffer_printf(&projects, "%s'%s/'", projects.length > 0 ? " or " : "", *project);
+	reply_error(reply, 403, "The token '%s' may write prompts whose id begins with %s only",
+		request->token->name, projects.failed ? "its project" : projects.data);
+	buffer_finish(&projects);
+}
+
 void
 api_write(const struct request *request, struct reply *reply)
 {
@@ -239,6 +267,8 @@ api_write(const struct request *request, struct reply *reply)
 	int result = prompt_parse(body, &no_path, &rules, &errors, &draft);
 	if (result != 0 && errors.first == NULL)
 		reply_error(reply, 503, "Out of memory");
+	else if (result == 0 && !may_write(request, draft.id))
+		refuse_id(request, reply);
 	else if (result != 0)
 		refuse(reply, body, &errors);
 	else

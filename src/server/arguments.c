@@ -17,17 +17,22 @@ static const struct command_row {
 	bool takes_directory; /* as its operand, too */
 	const char *summary;
 } commands[] = {
-	[COMMAND_SERVE] = {"serve",    "[DIR]",                               0, 0,  true,
-			   "serve the prompts in the YAML and JSON files below DIR to LiteLLM over HTTP"                          },
-	[COMMAND_CHECK] = {"check",    "[DIR]",                               0, 0,  true,
-			   "say what is wrong with the prompt files below DIR: 1 if anything is, 2 if there "
-			   "are none"											     },
-	[COMMAND_LIST] = {"list",     "",                                    0, 0,  false, "list the prompts, as they are served"},
-	[COMMAND_SHOW] = {"show",     "ID[@VERSION|@LABEL]",                 1, 1,  false, "show a prompt"                       },
-	[COMMAND_RENDER] = {"render",   "ID[@VERSION|@LABEL] [NAME=VALUE]...", 1, -1, false,
-			   "show a prompt's messages with values filled in"                                                       },
-	[COMMAND_REVISION] = {"revision", "",                                    0, 0,  false,
-			   "print the revision, which all servers of the same prompts have"                                       },
+  /* clang-format off */
+	[COMMAND_SERVE] = {"serve", "[DIR]", 0, 0, true,
+		"serve the prompts in the YAML and JSON files below DIR to LiteLLM over HTTP"},
+	[COMMAND_CHECK] = {"check", "[DIR]", 0, 0, true,
+		"say what is wrong with the prompt files below DIR: 1 if anything is, 2 if there are none"},
+	[COMMAND_LIST] = {"list", "", 0, 0, false,
+		"list the prompts, as they are served"},
+	[COMMAND_SHOW] = {"show", "ID[@VERSION|@LABEL]", 1, 1, false,
+		"show a prompt"},
+	[COMMAND_RENDER] = {"render", "ID[@VERSION|@LABEL] [NAME=VALUE]...", 1, -1, false,
+		"show a prompt's messages with values filled in"},
+	[COMMAND_REVISION] = {"revision", "", 0, 0, false,
+		"print the revision, which all servers of the same prompts have"},
+	[COMMAND_TOKEN] = {"token", "new [NAME]", 1, 2, false,
+		"make a token, and the lines that let it in"},
+  /* clang-format on */
 };
 
 static const char *
@@ -75,7 +80,8 @@ arguments_print_help(enum command command)
 	printf("Usage: promptd %s [OPTION]...%s%s\n\n%c%s.\n\n", row->name, space(row->operands),
 		row->operands, toupper((unsigned char)*row->summary), row->summary + 1);
 	print_options(command);
-	printf("\nEach option is also an environment variable: --dir is PROMPTD_DIR.\n");
+	if (command != COMMAND_TOKEN)
+		printf("\nEach option is also an environment variable: --dir is PROMPTD_DIR.\n");
 }
 
 static int
@@ -226,5 +232,5 @@ arguments_parse(int argc, char **argv, struct options *options, struct error *er
 			set_from_environment(&option_rows[i], options, error) != 0)
 			return -1;
 	options_complete(options);
-	return find_directory(options, error);
+	return command == COMMAND_TOKEN ? 0 : find_directory(options, error);
 }

@@ -1,31 +1,232 @@
-/* auth.c -- who may ask. */
+/* auth.c -- who may ask: the tokens in force. */
 #include "server/auth.h"
 
-#include <stddef.h>
-#include <string.h>
+#include <sys/stat.h>
 
-static const char *const test_tokens[] = {
-	"test-token-12345",
-	"dev-token-67890",
-	"prod-token-abcdef",
-	NULL,
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/arena.h"
+#include "core/buffer.h"
+#include "core/digest.h"
+#include "core/error.h"
+#include "core/tokens.h"
+#include "server/log.h"
+
+enum { CHECK_MS = 1000, MAX_FILE_BYTES = 1024 * 1024 };
+
+/* The mock's test-token-12345, dev-token-67890 and prod-token-abcdef. */
+static const char mock_tokens[] =
+	"- {name: test, rights: [read, write, admin], sha256: "
+	"e4c0a87e760240da600e6d0c5c37516742a3d691feb803a33dcbbe8405e64b1e}\n"
+	"- {name: dev, rights: [read, write, admin], sha256: "
+	"60f193751b678f5f469c20408a9156fe0d3626e3c46a9988feab272577320e0e}\n"
+	"- {name: prod, rights: [read, write, admin], sha256: "
+	"40111b04fa4183d7c097f93135c2947b6092dc3a9bb0890a774c82be7536b22d}\n";
+
+struct auth {
+	struct auth_terms terms;
+	struct stat taken; /* the file whose content was looked at last, good or not */
+	struct stat seen; /* as it was at the last check */
+	int64_t next_ms;
+	pthread_mutex_t lock; /* of the following */
+	struct tokens *tokens;
 };
 
-const struct auth auth_of_the_mock = {.tokens = test_tokens, .header_optional = true};
+static bool
+is_same(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
+	       a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+/* Read the whole file. Returns -1 with an error. */
+static int
+read_file(const struct auth *auth, struct buffer *out, struct stat *stat, struct error *error)
+{
+	char block[4096];
+	const char *path = auth->terms.tokens_file;
+	int descriptor = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	ssize_t length = descriptor < 0 ? -1 : 0;
+	if (descriptor >= 0 && fstat(descriptor, stat) == 0)
+		do {
+			length = read(descriptor, block, sizeof(block));
+			buffer_put(out, block, length > 0 ? (size_t)length : 0);
+		} while (length > 0 && out->length <= MAX_FILE_BYTES);
+	int reason = errno;
+	if (descriptor >= 0)
+		close(descriptor);
+	if (length < 0 || out->failed) {
+		error_set(error, "cannot read the tokens file \"%s\": %s", path,
+			out->failed ? "out of memory" : strerror(reason));
+		return -1;
+	}
+	if (out->length > MAX_FILE_BYTES || !S_ISREG(stat->st_mode)) {
+		error_set(error, "the tokens file \"%s\" is %s", path,
+			S_ISREG(stat->st_mode) ? "larger than 1 MiB" : "not a regular file");
+		return -1;
+	}
+	if ((stat->st_mode & S_IROTH) != 0) {
+		error_set(error,
+			"everyone may read the tokens file \"%s\": chmod o-r it, and make new "
+			"tokens",
+			path);
+		return -1;
+	}
+	return 0;
+}
+
+static void
+log_errors(const char *path, const struct errors *errors)
+{
+	for (const struct error *error = errors->first; error != NULL; error = error->next) {
+		struct buffer text = {0};
+		buffer_printf(
+			&text, "%s:%u:%u: %s", path, error->line, error->column, error->message);
+		log_write(LOG_LEVEL_ERROR, text.failed ? error->message : text.data, LOG_END);
+		buffer_finish(&text);
+	}
+}
+
+/* Read tokens from a text; NULL with an error. */
+static struct tokens *
+parse(const struct auth *auth, const char *data, size_t length, struct error *error)
+{
+	struct errors errors = {.arena = arena_new()};
+	struct tokens *tokens = NULL;
+	if (errors.arena != NULL) {
+		tokens = tokens_parse(data, length, auth->terms.strict_projects, &errors);
+		log_errors(auth->terms.tokens_file, &errors);
+	}
+	if (tokens == NULL && errors.count > 0)
+		error_set(error, "the tokens file \"%s\" has mistakes: see above",
+			auth->terms.tokens_file);
+	else if (tokens == NULL)
+		error_set(error, "out of memory");
+	if (errors.arena != NULL)
+		arena_free(errors.arena);
+	return tokens;
+}
+
+/* Take what the file holds now. Returns -1 with an error. */
+static int
+load(struct auth *auth, struct error *error)
+{
+	struct buffer text = {0};
+	struct tokens *tokens = NULL;
+	if (read_file(auth, &text, &auth->taken, error) == 0)
+		tokens = parse(auth, text.data != NULL ? text.data : "", text.length, error);
+	buffer_finish(&text);
+	if (tokens == NULL)
+		return -1;
+	pthread_mutex_lock(&auth->lock);
+	struct tokens *before = auth->tokens;
+	auth->tokens = tokens;
+	pthread_mutex_unlock(&auth->lock);
+	tokens_unref(before);
+	log_write(LOG_LEVEL_INFO, "tokens are in force", LOG_NUMBER("tokens", tokens_count(tokens)),
+		LOG_TEXT("file", auth->terms.tokens_file), LOG_END);
+	return 0;
+}
+
+struct auth *
+auth_new(const struct auth_terms *terms, struct error *error)
+{
+	struct auth *auth = calloc(1, sizeof(*auth));
+	if (auth == NULL || pthread_mutex_init(&auth->lock, NULL) != 0) {
+		free(auth);
+		error_set(error, "out of memory");
+		return NULL;
+	}
+	auth->terms = *terms;
+	int result = 0;
+	if (terms->mock) {
+		auth->tokens = parse(auth, mock_tokens, strlen(mock_tokens), error);
+		result = auth->tokens != NULL ? 0 : -1;
+	} else if (terms->tokens_file != NULL) {
+		result = load(auth, error);
+		auth->seen = auth->taken;
+	}
+	if (result == 0)
+		return auth;
+	auth_free(auth);
+	return NULL;
+}
+
+void
+auth_free(struct auth *auth)
+{
+	if (auth == NULL)
+		return;
+	tokens_unref(auth->tokens);
+	pthread_mutex_destroy(&auth->lock);
+	free(auth);
+}
+
+bool
+auth_has_tokens(const struct auth *auth)
+{
+	return auth->terms.mock || auth->terms.tokens_file != NULL;
+}
+
+int64_t
+auth_refresh(struct auth *auth, int64_t now_ms)
+{
+	struct stat now;
+	struct error error;
+	if (auth->terms.tokens_file == NULL || auth->terms.mock)
+		return 0;
+	if (now_ms < auth->next_ms)
+		return auth->next_ms;
+	auth->next_ms = now_ms + CHECK_MS;
+	if (stat(auth->terms.tokens_file, &now) != 0)
+		now = (struct stat){0};
+	bool is_settled = is_same(&now, &auth->seen);
+	auth->seen = now;
+	if (is_settled && !is_same(&now, &auth->taken) && load(auth, &error) != 0) {
+		auth->taken = now;
+		log_write(LOG_LEVEL_ERROR, error.message,
+			LOG_TEXT("instead", "the last good tokens stay in force"), LOG_END);
+	}
+	return auth->next_ms;
+}
+
+/* Find the token that was presented. */
+static enum auth_result
+find(struct tokens *tokens, const char *presented, struct digest *digest, struct grant *grant)
+{
+	unsigned char bytes[DIGEST_BYTES];
+	digest_add(digest, presented, strlen(presented));
+	if (digest_take(digest, bytes) == 0)
+		grant->token = tokens_find(tokens, bytes);
+	return grant->token != NULL ? AUTH_GRANTED : AUTH_UNKNOWN;
+}
 
 enum auth_result
-auth_check(const struct auth *auth, const char *header)
+auth_check(struct auth *auth, const char *header, struct digest *digest, struct grant *grant)
 {
 	static const char scheme[] = "Bearer ";
-	if (auth->tokens == NULL || (header == NULL && auth->header_optional))
+	*grant = (struct grant){0};
+	if (!auth_has_tokens(auth) || (header == NULL && auth->terms.mock))
 		return AUTH_GRANTED;
-	if (header == NULL || strncmp(header, scheme, strlen(scheme)) != 0)
+	if (header == NULL || strncmp(header, scheme, strlen(scheme)) != 0 ||
+		header[strlen(scheme)] == '\0')
 		return AUTH_MALFORMED;
-	const char *presented = header + strlen(scheme);
-	if (*presented == '\0')
-		return AUTH_MALFORMED;
-	for (const char *const *token = auth->tokens; *token != NULL; token++)
-		if (strcmp(presented, *token) == 0)
-			return AUTH_GRANTED;
-	return AUTH_UNKNOWN;
+	pthread_mutex_lock(&auth->lock);
+	grant->tokens = tokens_ref(auth->tokens);
+	pthread_mutex_unlock(&auth->lock);
+	return find(grant->tokens, header + strlen(scheme), digest, grant);
+}
+
+void
+grant_end(struct grant *grant)
+{
+	tokens_unref(grant->tokens);
+	*grant = (struct grant){0};
 }

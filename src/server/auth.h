@@ -1,17 +1,43 @@
-/* auth.h -- who may ask. */
+/* auth.h -- who may ask: the tokens in force. */
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
-struct auth {
-	const char *const *tokens; /* NULL-ended; NULL: everyone may ask */
-	bool header_optional; /* no Authorization header at all is fine too */
+struct digest;
+struct error;
+struct token;
+struct tokens;
+
+/* The tokens in force, which the reload thread replaces when their file changes. */
+struct auth;
+
+struct auth_terms {
+	const char *tokens_file; /* NULL: everyone may ask; borrowed */
+	bool mock; /* instead: the mock's three test tokens, which its documentation gives away; no header is fine */
+	bool strict_projects; /* --projects strict */
 };
+
+/* Returns NULL with an error where the file cannot be taken; what is wrong in it is logged, line by line. */
+struct auth *auth_new(const struct auth_terms *, struct error *);
+void auth_free(struct auth *);
+
+/* Whether answers depend on the Authorization header. Any thread. */
+bool auth_has_tokens(const struct auth *);
+
+/* Take the file's new content, once it has not changed for a second. What is wrong is logged once, and the last good
+ * tokens stay in force. Returns when to call again, on clock_ms(); 0: never. Reload thread only. */
+int64_t auth_refresh(struct auth *, int64_t now_ms);
 
 enum auth_result { AUTH_GRANTED, AUTH_MALFORMED, AUTH_UNKNOWN };
 
-/* The mock's three test tokens, which its documentation gives away; no header is fine. */
-extern const struct auth auth_of_the_mock;
+/* What was granted. The token is NULL where nobody had to present one. */
+struct grant {
+	const struct token *token;
+	struct tokens *tokens; /* a reference that the token needs; NULL for none */
+};
 
-/* Judge an Authorization header (RFC 6750 section 2.1); NULL where there is none. Any thread. */
-enum auth_result auth_check(const struct auth *, const char *header);
+/* Judge an Authorization header (RFC 6750 section 2.1); NULL where there is none. What is granted lasts until
+ * grant_end. Any thread, each with a digest of its own. */
+enum auth_result auth_check(struct auth *, const char *header, struct digest *, struct grant *);
+void grant_end(struct grant *);

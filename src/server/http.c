@@ -155,8 +155,9 @@ static int
 finish_read(struct evhttp_request *request, struct reply *reply, const struct http_terms *terms)
 {
 	char etag[ETAG_BYTES];
-	const char *revision = terms->snapshot != NULL ? terms->snapshot->revision : NULL;
-	const char *commit = terms->snapshot != NULL ? terms->snapshot->source_revision : NULL;
+	const struct snapshot *snapshot = reply->restricted ? NULL : terms->snapshot;
+	const char *revision = snapshot != NULL ? snapshot->revision : NULL;
+	const char *commit = snapshot != NULL ? snapshot->source_revision : NULL;
 	if (find_etag(terms->digest, reply, etag) != 0 || add_header(request, "ETag", etag) != 0 ||
 		add_header(request, "Prompts-Revision", revision) != 0 ||
 		add_header(request, "Prompts-Source-Revision", commit) != 0)
@@ -218,6 +219,7 @@ http_read(struct evhttp_request *from, struct request *request, struct error *er
 	request->method = method_of(from);
 	request->authorization = find_header(from, "Authorization");
 	request->content_type = find_header(from, "Content-Type");
+	request->host = find_header(from, "Host");
 	request->body_length = evbuffer_get_length(body);
 	request->body = "";
 	if (request->body_length > 0)

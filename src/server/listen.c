@@ -143,6 +143,7 @@ listen_open(struct listeners *listeners, const char *address, size_t count,
 		freeaddrinfo(found);
 		return -1;
 	}
+	listeners->is_loopback = is_loopback(found->ai_addr);
 	listeners->sockets = calloc(count, sizeof(int));
 	if (listeners->sockets != NULL)
 		result = open_all(listeners, found, count);

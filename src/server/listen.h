@@ -10,6 +10,7 @@ struct error;
 struct listeners {
 	int *sockets;
 	size_t count;
+	bool is_loopback; /* other machines cannot reach it */
 	char url[96]; /* with the real port: http://127.0.0.1:8080 */
 };
 

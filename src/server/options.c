@@ -14,15 +14,30 @@
 enum { MAX_WORKERS = 256, MAX_PROMPTS = 1000000, MAX_DURATION_MS = 24 * 60 * 60 * 1000 };
 
 static int
+take_address(const char *value, struct error *error)
+{
+	if (listen_is_address(value))
+		return 0;
+	error_set(error, "takes ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080, not \"%s\"",
+		value);
+	return -1;
+}
+
+static int
 set_listen(struct options *options, const char *value, struct error *error)
 {
-	if (!listen_is_address(value)) {
-		error_set(error,
-			"takes ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080, not \"%s\"",
-			value);
+	if (take_address(value, error) != 0)
 		return -1;
-	}
 	options->listen = value;
+	return 0;
+}
+
+static int
+set_admin_listen(struct options *options, const char *value, struct error *error)
+{
+	if (take_address(value, error) != 0)
+		return -1;
+	options->admin_listen = value;
 	return 0;
 }
 
@@ -97,6 +112,7 @@ CHOICE(hold_bad_files, "keep", "hold")
 CHOICE(ready_when_clean, "published", "clean")
 CHOICE(links_lead_anywhere, "inside", "anywhere")
 CHOICE(without_inotify, "auto", "poll")
+CHOICE(strict_projects, "free", "strict")
 
 #undef CHOICE
 
@@ -220,6 +236,14 @@ set_format(struct options *options, const char *value, struct error *error)
 }
 
 static int
+set_tokens_file(struct options *options, const char *value, struct error *error)
+{
+	(void)error;
+	options->tokens_file = value;
+	return 0;
+}
+
+static int
 set_dir(struct options *options, const char *value, struct error *error)
 {
 	(void)error;
@@ -244,6 +268,7 @@ enum {
 	READ = 1 << COMMAND_CHECK | 1 << COMMAND_LIST | 1 << COMMAND_SHOW | 1 << COMMAND_RENDER |
 	       1 << COMMAND_REVISION,
 	EVERY = SERVE | READ,
+	ALL = EVERY | 1 << COMMAND_TOKEN,
 	COMMAND_LINE_ONLY = 1 << N_COMMANDS,
 };
 
@@ -251,6 +276,8 @@ const struct option_row option_rows[] = {
   /* clang-format off */
 	{"listen", "ADDRESS:PORT", set_listen,
 		"where to listen (default 127.0.0.1:8080; port 0: any free one)", SERVE},
+	{"admin-listen", "ADDRESS:PORT", set_admin_listen,
+		"where metrics, status and reload are instead; reading needs no token there", SERVE},
 	{"workers", "N", set_workers,
 		"threads that answer (default: the CPUs this process may use)", SERVE},
 	{"dev", NULL, set_dev,
@@ -273,6 +300,10 @@ const struct option_row option_rows[] = {
 		"when to be ready first: prompts are there (default), or all files were good once", SERVE},
 	{"follow-links", "inside|anywhere", set_links_lead_anywhere,
 		"follow links inside the directory only (default), or out of it too", EVERY},
+	{"tokens-file", "FILE", set_tokens_file,
+		"who may ask: a YAML list of tokens, read again when it changes (promptd(8))", SERVE},
+	{"projects", "free|strict", set_strict_projects,
+		"projects as files say (default), or the first directory alone, for ids too", EVERY},
 	{"watch", "auto|poll", set_without_inotify,
 		"notice changes through inotify where possible (default), or by looking only", SERVE},
 	{"quiet", "TIME", set_quiet,
@@ -299,8 +330,8 @@ const struct option_row option_rows[] = {
 		"how to print: text (default) or json; check: github too", READ},
 	{"dir", "DIR", set_dir,
 		"the prompt directory (default ./prompts.d, else /etc/promptd/prompts.d)", READ},
-	{"help", NULL, set_help, "print this help", EVERY | COMMAND_LINE_ONLY},
-	{"version", NULL, set_version, "print the version", EVERY | COMMAND_LINE_ONLY},
+	{"help", NULL, set_help, "print this help", ALL | COMMAND_LINE_ONLY},
+	{"version", NULL, set_version, "print the version", ALL | COMMAND_LINE_ONLY},
   /* clang-format on */
 };
 

@@ -14,6 +14,7 @@ enum command {
 	COMMAND_SHOW,
 	COMMAND_RENDER,
 	COMMAND_REVISION,
+	COMMAND_TOKEN,
 	N_COMMANDS
 };
 
@@ -44,7 +45,8 @@ struct options {
 	int64_t quiet_ms, max_latency_ms, settle_ms, poll_ms, delete_grace_ms, empty_grace_ms,
 		git_wait_ms;
 	bool hold_bad_files, strict_start, ready_when_clean, no_prompt_metrics;
-	bool links_lead_anywhere, without_inotify;
+	bool links_lead_anywhere, without_inotify, strict_projects;
+	const char *tokens_file, *admin_listen; /* NULL: none */
 	size_t min_prompts;
 };
 

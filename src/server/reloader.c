@@ -12,11 +12,13 @@
 
 #include "core/error.h"
 #include "core/snapshot.h"
+#include "server/auth.h"
 #include "server/clock.h"
 #include "server/creation.h"
 #include "server/cycle.h"
 #include "server/job.h"
 #include "server/log.h"
+#include "server/schedule.h"
 #include "server/wake.h"
 
 enum { STOP_MS = 2000 }; /* that a look may take to end */
@@ -28,6 +30,7 @@ struct queue {
 
 struct reloader {
 	struct cycle *cycle;
+	struct auth *auth;
 	struct queue awaiting; /* jobs that the end of a round ends */
 	bool report; /* a signal asked: log the outcome, whatever it is */
 
@@ -40,7 +43,7 @@ struct reloader {
 };
 
 struct reloader *
-reloader_new(const struct cycle_terms *terms)
+reloader_new(const struct cycle_terms *terms, struct auth *auth)
 {
 	struct reloader *reloader = calloc(1, sizeof(*reloader));
 	if (reloader == NULL)
@@ -54,6 +57,7 @@ reloader_new(const struct cycle_terms *terms)
 	struct cycle_terms own = *terms;
 	own.stopping = &reloader->stopping;
 	reloader->cycle = cycle_new(&own);
+	reloader->auth = auth;
 	if (reloader->wake >= 0 && reloader->ended >= 0 && reloader->cycle != NULL)
 		return reloader;
 	reloader_free(reloader);
@@ -149,7 +153,10 @@ run_jobs(struct reloader *reloader)
 static void
 wait_for_work(struct reloader *reloader)
 {
-	int64_t wait = cycle_due_ms(reloader->cycle) - clock_ms();
+	int64_t now = clock_ms();
+	int64_t due =
+		schedule_earlier(cycle_due_ms(reloader->cycle), auth_refresh(reloader->auth, now));
+	int64_t wait = due - now;
 	struct pollfd ready[] = {
 		{.fd = reloader->wake,                    .events = POLLIN},
 		{.fd = cycle_descriptor(reloader->cycle), .events = POLLIN},

@@ -3,13 +3,14 @@
 
 #include <stdbool.h>
 
+struct auth;
 struct cycle_terms;
 struct error;
 struct job;
 struct reloader;
 
-/* Returns NULL when memory is out. */
-struct reloader *reloader_new(const struct cycle_terms *);
+/* The tokens, borrowed, are kept up to date too. Returns NULL when memory is out. */
+struct reloader *reloader_new(const struct cycle_terms *, struct auth *);
 
 /* cycle_load(), on the caller's thread. Before reloader_start. */
 int reloader_load(struct reloader *, struct error *);

@@ -44,6 +44,7 @@ struct worker {
 	struct digest *digest;
 	struct waiting *waiting; /* all that wait for the reload thread */
 	struct traffic *traffic;
+	struct door door;
 	struct exchange *unused;
 	size_t in_flight; /* requests whose reply is not yet out */
 	int64_t drain_began_ms;
@@ -125,7 +126,8 @@ send_reply(struct worker *worker, struct evhttp_request *request, struct reply *
 		&(struct http_terms){
 			.digest = worker->digest,
 			.snapshot = snapshot,
-			.has_tokens = worker->api->auth.tokens != NULL,
+			.has_tokens =
+				worker->api->auth != NULL && auth_has_tokens(worker->api->auth),
 			.closing = atomic_load_explicit(&worker->draining, memory_order_relaxed),
 		});
 }
@@ -226,7 +228,11 @@ on_request(struct evhttp_request *from, void *context)
 {
 	struct worker *worker = context;
 	const struct snapshot *snapshot = store_acquire(worker->api->store);
-	struct request request = {.api = worker->api, .snapshot = snapshot, .arena = worker->arena};
+	struct request request = {.api = worker->api,
+		.digest = worker->digest,
+		.door = worker->door,
+		.snapshot = snapshot,
+		.arena = worker->arena};
 	struct reply reply = {0};
 	struct error error;
 	struct exchange *exchange = begin_exchange(worker);
@@ -334,7 +340,8 @@ set_up(struct worker *worker, int socket)
 }
 
 struct worker *
-worker_new(struct api *api, struct traffic *traffic, int socket, struct error *error)
+worker_new(struct api *api, struct traffic *traffic, const struct door *door, int socket,
+	struct error *error)
 {
 	struct worker *worker = calloc(1, sizeof(*worker));
 	if (worker == NULL) {
@@ -343,6 +350,7 @@ worker_new(struct api *api, struct traffic *traffic, int socket, struct error *e
 	}
 	worker->api = api;
 	worker->traffic = traffic;
+	worker->door = *door;
 	worker->wake = -1;
 	if (pthread_mutex_init(&worker->lock, NULL) != 0) {
 		free(worker);

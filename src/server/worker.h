@@ -1,7 +1,8 @@
 /* worker.h -- a thread that answers requests from its own socket. */
 #pragma once
 
-struct api;
+#include "server/api.h"
+
 struct error;
 struct traffic;
 struct worker;
@@ -9,7 +10,8 @@ struct worker;
 /* Make a worker that accepts from a listening socket and counts what it does; it takes the socket and
  * borrows the rest.
  * Returns NULL with an error. */
-struct worker *worker_new(struct api *, struct traffic *, int socket, struct error *);
+struct worker *worker_new(
+	struct api *, struct traffic *, const struct door *, int socket, struct error *);
 
 /* Start its thread. Returns -1 with an error. */
 int worker_start(struct worker *, struct error *);

@@ -240,7 +240,7 @@ class Ends(ServerTest):
     def ask_for_the_list(self, server):
         connection = server.raw_connection(receive_buffer=4096)
         self.addCleanup(connection.socket.close)
-        connection.send(b"GET /prompts HTTP/1.1\r\nHost: x\r\n\r\n")
+        connection.send(b"GET /prompts HTTP/1.1\r\nHost: localhost\r\n\r\n")
         connection.socket.recv(1)  # it is under way
         return connection
 

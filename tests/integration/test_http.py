@@ -387,7 +387,7 @@ class Paths(HttpTest):
                      "//health", "/prompts//etc/passwd"):
             with self.subTest(path):
                 with self.server.raw_connection() as connection:
-                    connection.send(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                    connection.send(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
                     self.assert_detail(connection.read_reply(), 404)
 
     def test_unknown_parameters_are_ignored(self):
@@ -418,7 +418,7 @@ class Paths(HttpTest):
                                ("http://example.org/prompts/full?version=", 200),
                                ("http://example.org/nowhere", 404)):
             with self.subTest(target):
-                reply, = self.server.raw(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                reply, = self.server.raw(f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
                 self.assertEqual(reply.status, status)
 
 
@@ -544,7 +544,7 @@ class Head(HttpTest):
         for path in READS + ["/prompts/nowhere", "/nowhere", LITELLM, "/prompts/%zz",
                              litellm_path("draft")]:
             with self.subTest(path), self.server.raw_connection() as connection:
-                request = f"HEAD {path} HTTP/1.1\r\nHost: x\r\n\r\n"
+                request = f"HEAD {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"
                 connection.send((request + request.replace("HEAD", "GET")).encode())
                 head = connection.read_reply(to_head=True)
                 get = connection.read_reply()
@@ -584,7 +584,7 @@ class Connections(HttpTest):
     def test_pipelined_requests_are_answered_in_their_order(self):
         paths = [litellm_path("counted", version=n) for n in ("1", "2", "10")] * 20
         paths[7:7] = ["/nowhere", "/health"]
-        data = "".join(f"GET {p} HTTP/1.1\r\nHost: x\r\n\r\n" for p in paths).encode()
+        data = "".join(f"GET {p} HTTP/1.1\r\nHost: localhost\r\n\r\n" for p in paths).encode()
         replies = self.server.raw(data, len(paths))
         expected = [self.get(p) for p in paths]
         self.assertEqual([(r.status, r.body) for r in replies],
@@ -592,13 +592,13 @@ class Connections(HttpTest):
 
     def test_pipelined_requests_of_all_methods(self):
         body = b'{"variables":{"name":"Ann"}}'
-        data = (b"HEAD /prompts/full HTTP/1.1\r\nHost: x\r\n\r\n"
-                b"POST /prompts/sales%2Fwelcome/render HTTP/1.1\r\nHost: x\r\n"
+        data = (b"HEAD /prompts/full HTTP/1.1\r\nHost: localhost\r\n\r\n"
+                b"POST /prompts/sales%2Fwelcome/render HTTP/1.1\r\nHost: localhost\r\n"
                 b"Content-Type: application/json\r\nContent-Length: " + str(len(body)).encode() +
                 b"\r\n\r\n" + body +
-                b"GET /health HTTP/1.1\r\nHost: x\r\nIf-None-Match: *\r\n\r\n"
-                b"DELETE /prompts/full HTTP/1.1\r\nHost: x\r\n\r\n"
-                b"GET /ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                b"GET /health HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: *\r\n\r\n"
+                b"DELETE /prompts/full HTTP/1.1\r\nHost: localhost\r\n\r\n"
+                b"GET /ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         with self.server.raw_connection() as connection:
             connection.send(data)
             replies = [connection.read_reply(to_head=i == 0) for i in range(5)]
@@ -608,7 +608,7 @@ class Connections(HttpTest):
 
     def test_a_request_may_arrive_byte_by_byte(self):
         with self.server.raw_connection() as connection:
-            for byte in b"GET /prompts/full HTTP/1.1\r\nHost: x\r\n\r\n":
+            for byte in b"GET /prompts/full HTTP/1.1\r\nHost: localhost\r\n\r\n":
                 connection.send(bytes([byte]))
             self.assertEqual(connection.read_reply().status, 200)
 
@@ -621,7 +621,7 @@ class Connections(HttpTest):
         self.assertEqual(json.loads(body)["status"], "healthy")
 
     def test_a_body_that_is_too_big_is_a_413(self):
-        head = (b"POST /prompts HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        head = (b"POST /prompts HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
                 b"Content-Length: 20000000\r\n\r\n")
         with self.server.raw_connection() as connection:
             connection.send(head)
@@ -632,7 +632,7 @@ class Connections(HttpTest):
         self.assertEqual(self.get("/health", {"X-Long": "x" * 8000}).status, 200)
         self.assertEqual(self.get(litellm_path("full", unknown="x" * 8000)).status, 200)
         with self.server.raw_connection() as connection:
-            connection.send(b"GET /health HTTP/1.1\r\nHost: x\r\n")
+            connection.send(b"GET /health HTTP/1.1\r\nHost: localhost\r\n")
             self.send_headers(connection, 4 * 1024 * 1024)
             self.assertTrue(self.is_refused(connection))
         self.assertEqual(self.get("/health").status, 200)
@@ -670,7 +670,7 @@ class Connections(HttpTest):
     def test_a_client_that_goes_away_harms_nobody(self):
         for _ in range(30):
             with self.server.raw_connection() as connection:
-                connection.send(b"GET /prompts HTTP/1.1\r\nHost: x\r\n\r\n" * 20 + b"GET /pro")
+                connection.send(b"GET /prompts HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20 + b"GET /pro")
         self.assertEqual(self.get("/health").status, 200)
 
 

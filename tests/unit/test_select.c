@@ -279,7 +279,7 @@ slugs_find_ids(void **state)
 	(void)state;
 	for (size_t i = 0; i < LENGTH(cases); i++) {
 		const struct group *group = NULL;
-		size_t found = select_slug(snapshot, cases[i].slug, cases[i].project, &group);
+		size_t found = select_slug(snapshot, cases[i].slug, cases[i].project, NULL, &group);
 		EXPECT(found == cases[i].found, "%s: %zu ids", cases[i].slug, found);
 		if (found > 0)
 			EXPECT(strcmp(group->entries->prompt->id, cases[i].id) == 0, "%s: %s",
