@@ -232,5 +232,6 @@ arguments_parse(int argc, char **argv, struct options *options, struct error *er
 			set_from_environment(&option_rows[i], options, error) != 0)
 			return -1;
 	options_complete(options);
-	return command == COMMAND_TOKEN ? 0 : find_directory(options, error);
+	bool needs_none = command == COMMAND_TOKEN || options->explain != NULL;
+	return needs_none ? 0 : find_directory(options, error);
 }

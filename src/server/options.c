@@ -113,6 +113,7 @@ CHOICE(ready_when_clean, "published", "clean")
 CHOICE(links_lead_anywhere, "inside", "anywhere")
 CHOICE(without_inotify, "auto", "poll")
 CHOICE(strict_projects, "free", "strict")
+CHOICE(stock_client, "any", "stock")
 
 #undef CHOICE
 
@@ -244,6 +245,20 @@ set_tokens_file(struct options *options, const char *value, struct error *error)
 }
 
 static int
+set_ignore(struct options *options, const char *value, struct error *error)
+{
+	return add_names(&options->ignored, value, error);
+}
+
+static int
+set_explain(struct options *options, const char *value, struct error *error)
+{
+	(void)error;
+	options->explain = value;
+	return 0;
+}
+
+static int
 set_dir(struct options *options, const char *value, struct error *error)
 {
 	(void)error;
@@ -265,7 +280,8 @@ set_log_format(struct options *options, const char *value, struct error *error)
 
 enum {
 	SERVE = 1 << COMMAND_SERVE,
-	READ = 1 << COMMAND_CHECK | 1 << COMMAND_LIST | 1 << COMMAND_SHOW | 1 << COMMAND_RENDER |
+	CHECK = 1 << COMMAND_CHECK,
+	READ = CHECK | 1 << COMMAND_LIST | 1 << COMMAND_SHOW | 1 << COMMAND_RENDER |
 	       1 << COMMAND_REVISION,
 	EVERY = SERVE | READ,
 	ALL = EVERY | 1 << COMMAND_TOKEN,
@@ -328,6 +344,12 @@ const struct option_row option_rows[] = {
 		"auto (text on a terminal, else JSON lines), text or json", SERVE},
 	{"format", "NAME", set_format,
 		"how to print: text (default) or json; check: github too", READ},
+	{"ignore", "RULE,...", set_ignore,
+		"do not warn of these; in a file: # promptd: ignore RULE", CHECK},
+	{"profile", "any|stock", set_stock_client,
+		"stock: warn of what only LiteLLM's own client does not understand, too", CHECK},
+	{"explain", "RULE", set_explain,
+		"say why a rule is one, and what to do; all: list them", CHECK | COMMAND_LINE_ONLY},
 	{"dir", "DIR", set_dir,
 		"the prompt directory (default ./prompts.d, else /etc/promptd/prompts.d)", READ},
 	{"help", NULL, set_help, "print this help", ALL | COMMAND_LINE_ONLY},

@@ -36,6 +36,9 @@ struct options {
 	const char *directory;
 	char **operands; /* behind the command and its options, NULL-ended; but for a directory */
 	enum format format;
+	struct option_names ignored; /* rules of check */
+	bool stock_client; /* check for LiteLLM's own client too */
+	const char *explain; /* a rule of check; NULL: none */
 	const char *listen;
 	unsigned workers;
 	bool dev, writable, allow_empty, allow_anonymous, help, version;

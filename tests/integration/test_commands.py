@@ -71,18 +71,18 @@ class Check(CommandTest):
                    c_yaml='prompt_template: "é"\nslug: "Ä B"\nlabels: [Ok]\n')
         out = self.output_of("check", status=1)
         self.assertEqual(out.splitlines(), [
-            'a.yaml:1:1: error: unknown key "prompt_templat", did you mean "prompt_template"?',
+            'a.yaml:1:1: error: unknown key "prompt_templat", did you mean "prompt_template"? [schema]',
             "  prompt_templat: x",
             "  ^",
-            "a.yaml:1:1: error: prompt_template is missing",
+            "a.yaml:1:1: error: prompt_template is missing [schema]",
             "  prompt_templat: x",
             "  ^",
             'c.yaml:2:7: error: slug "Ä B" must be lower-case letters, digits, _, . and -, starting with a '
-            'letter or digit',
+            'letter or digit [schema]',
             '  slug: "Ä B"',
             "        ^",
             'c.yaml:3:10: error: label "Ok" must be lower-case letters, digits, _, . and -, starting with a '
-            'letter or digit, and not all digits',
+            'letter or digit, and not all digits [schema]',
             "  labels: [Ok]",
             "           ^",
             "3 files, 1 prompt: 4 errors, 0 warnings"])
@@ -92,7 +92,7 @@ class Check(CommandTest):
                    c_yaml=prompt("x", prompt_id="d"), d_yaml=prompt("y"))
         server = self.serve(directory=self.files)
         wait_until(lambda: len(server.problems()) >= 4, "all problems are told")
-        told = [line for line in self.output_of("check", status=1).splitlines()
+        told = [line.rpartition(" [")[0] for line in self.output_of("check", status=1).splitlines()
                 if ": error: " in line]
         self.assertEqual([t.replace(": error: ", ": ", 1) for t in told], server.problems())
 
@@ -115,14 +115,14 @@ class Check(CommandTest):
         self.assertEqual({k: report[k] for k in ("files", "prompts", "errors", "warnings")},
                          {"files": 2, "prompts": 1, "errors": 2, "warnings": 0})
         self.assertEqual(report["problems"][0], {
-            "file": "a.yaml", "line": 1, "column": 1, "severity": "error",
+            "file": "a.yaml", "line": 1, "column": 1, "severity": "error", "rule": "schema",
             "message": 'unknown key "prompt_templat", did you mean "prompt_template"?'})
 
     def test_annotations_of_github(self):
         self.write(a_yaml="prompt_templat: x\n", b_yaml='prompt_template: x\nslug: "50%: a, b"\n')
         lines = self.output_of("check", "--format", "github", status=1).splitlines()
         self.assertEqual(lines[0], "::error file=prompts.d/a.yaml,line=1,col=1::unknown key "
-                                   '"prompt_templat", did you mean "prompt_template"?')
+                                   '"prompt_templat", did you mean "prompt_template"? [schema]')
         self.assertIn('slug "50%25: a, b"', lines[2])
 
     def test_nothing_to_check(self):
@@ -132,6 +132,76 @@ class Check(CommandTest):
     def test_nothing_in_a_file_acts_on_the_terminal(self):
         self.write(p_yaml='"\x1b[2J": 1\n'.replace("\x1b", "\\e"), q_yaml="prompt_template: {x\n")
         self.assertNotIn("\x1b", self.output_of("check", status=1))
+
+
+class Lint(CommandTest):
+    """Each rule: a file that breaks it, the place, and a file beside it that does not."""
+
+    MESSAGE = "prompt_template:\n- role: user\n  content: "
+    RULES = {
+        "unused-variable": (MESSAGE + "x {a}\nvariables: {a: {}, b: {}}\n", (4, 20),
+                            MESSAGE + "x {a} {b}\nvariables: {a: {}, b: {}}\n"),
+        "undeclared-variable": (MESSAGE + "x {a} {bb}\nvariables: {a: {}}\n", (3, 18),
+                                MESSAGE + "x {a} {\\d}\nvariables: {a: {}}\n"),
+        "placeholder-in-parts": (MESSAGE + "[{type: text, text: 'x {a}'}]\n", (3, 35),
+                                 MESSAGE + "[{type: text, text: 'x {a'}]\n"),
+        "template-logic": (MESSAGE + "|-\n    x\n    {% if y %}\n", (5, 5),
+                           MESSAGE + "|-\n    x\n    { % if y %}\n"),
+        "spaced-placeholder": (MESSAGE + "x { a }\n", (3, 14), MESSAGE + "'x { \"a\": 1 } {{ a }}'\n"),
+        "cut-text": (MESSAGE + "x # y\n", (3, 13), MESSAGE + "'x # y'\n"),
+        "secret": (MESSAGE + "x sk-abcdefghijklmnopqrstuvwxyz\n", (3, 14), MESSAGE + "x task-abcdefghijklmnopqrstuvwxyz\n"),
+        "doubtful": ('prompt_template: x\nprompt_template_model: ""\n', (2, 24), "prompt_template: x\n"),
+    }
+
+    def warnings_of(self, *args):
+        return json.loads(self.output_of("check", "--format", "json", *args))["problems"]
+
+    def test_each_rule(self):
+        for rule, (bad, place, good) in self.RULES.items():
+            with self.subTest(rule):
+                self.write(p_yaml=bad)
+                found = self.warnings_of()
+                self.assertEqual([(f["rule"], (f["line"], f["column"])) for f in found],
+                                 [(rule, place)], found)
+                self.write(p_yaml=good)
+                self.assertEqual(self.warnings_of(), [])
+
+    def test_a_rule_can_be_switched_off(self):
+        for rule, (bad, _, _) in self.RULES.items():
+            with self.subTest(rule):
+                self.write(p_yaml=bad)
+                self.assertEqual(self.warnings_of("--ignore", f"stock-id,{rule}"), [])
+                self.write(p_yaml=f"# promptd: ignore stock-id, {rule}\n" + bad)
+                self.assertEqual(self.warnings_of(), [])
+                self.write(p_yaml=f"# promptd: ignore {rule}s\n" + bad)
+                self.assertEqual(len(self.warnings_of()), 1)
+
+    def test_an_id_that_a_label_takes_away(self):
+        self.write(p_v1_yaml=prompt("x", labels=["beta"]), p_v2_yaml=prompt("y"))
+        self.assertEqual([(f["rule"], f["file"]) for f in self.warnings_of()],
+                         [("no-default", "p.v1.yaml")])
+        self.assertEqual(self.warnings_of("--default-label", "beta"), [])
+
+    def test_ids_that_litellms_own_client_takes_apart(self):
+        self.write(my_video_yaml=prompt("x"))
+        (self.files / "my.video.yaml").rename(self.files / "my_video.yaml")
+        self.assertEqual(self.warnings_of(), [])
+        self.assertEqual([f["rule"] for f in self.warnings_of("--profile", "stock")], ["stock-id"])
+
+    def test_what_is_nearly_too_large(self):
+        self.write(p_yaml=prompt("x" * 900_000), **{"q" * 190 + "_yaml": prompt("x")})
+        self.assertEqual([f["rule"] for f in self.warnings_of()], ["near-limit"] * 2)
+
+    def test_each_rule_is_explained(self):
+        rules = [line.split()[0] for line in self.output_of("check", "--explain", "all").splitlines()]
+        self.assertLessEqual(set(self.RULES), set(rules))
+        for rule in rules:
+            self.assertEqual(len(self.output_of("check", "--explain", rule).splitlines()), 2)
+        self.assertIn("--explain all", self.refusal_of("check", "--explain", "nonsense", status=2))
+
+    def test_errors_cannot_be_ignored(self):
+        for rule in ("syntax", "schema", "file", "conflict", "nonsense"):
+            self.assertIn("--explain all", self.refusal_of("check", "--ignore", rule, status=2))
 
 
 class Show(CommandTest):
