@@ -357,7 +357,7 @@ cli_check(const struct options *options)
 		return explain(options->explain);
 	if (!can_ignore(&options->ignored))
 		return EXIT_USAGE;
-	if (load_open(&load, options, &error) == 0)
+	if (load_open(&load, options, options->directory, &error) == 0)
 		status = check_load(options, &load);
 	else
 		fprintf(stderr, "promptd: %s\n", error.message);

@@ -14,4 +14,5 @@ int cli_list(const struct options *);
 int cli_show(const struct options *);
 int cli_render(const struct options *);
 int cli_revision(const struct options *);
+int cli_diff(const struct options *);
 int cli_token(const struct options *);

@@ -23,7 +23,7 @@ enum { NEAR_FILE_BYTES = 800 * 1024, NEAR_ID_BYTES = 180 };
 const struct lint_rule lint_rules[] = {
 	{"syntax",               "The text is not YAML or JSON.",
          "Nothing of the file is served. The message says where reading ended; the mistake "
-         "is there or "
+		"is there or "
 		"just before."							    },
 	{"schema",               "A key is unknown or missing, or a value is not what it has to be.",
          "Nothing of the file is served. promptd-prompts(5) and the README list the keys."},
@@ -33,20 +33,20 @@ const struct lint_rule lint_rules[] = {
          "One of them wins, by its path; delete the other, or give them versions."        },
 	{"doubtful",             "A value is served, but perhaps not as it was meant.",
          "The loader itself warns: a name that does not fit is left out, YAML 1.1 reads a "
-         "value otherwise, a "
+		"value otherwise, a "
 		"model is empty."							 },
 	{"unused-variable",      "A variable is declared and stands in no message.",
          "Callers are asked for a value that changes nothing. Use it, or delete its "
-         "declaration."								   },
+		"declaration."							    },
 	{"undeclared-variable",  "Braces name a variable that is not declared.",
          "Where a prompt declares variables, all other braces are text, and reach the model "
-         "as they are. "
+		"as they are. "
 		"Declare it, or correct its name."                                        },
 	{"placeholder-in-parts", "A placeholder stands in a list of parts.",
          "LiteLLM's own client fills in plain texts only. Write the message as one text." },
 	{"template-logic",       "A text has the logic of another template language.",
          "{% if %}, {{#if}} and the like are not carried out: they reach the model as they "
-         "are. Make two prompts, or "
+		"are. Make two prompts, or "
 		"two versions."							   },
 	{"spaced-placeholder",   "Single braces have spaces in them.",
          "{ name } is text; {name} and {{ name }} are placeholders."                      },
@@ -54,15 +54,15 @@ const struct lint_rule lint_rules[] = {
          "YAML begins a comment at \" #\". Put the text in quotes, or behind |-."         },
 	{"secret",               "A text looks like a secret.",
          "Prompts are in git, and served to everyone who may read them. Take it out, and "
-         "change it: it is "
+		"change it: it is "
 		"known now."							      },
 	{"no-default",           "No version is served when none is asked for.",
          "Labels are in use for this id, and none of them is a default label. Give one "
-         "version the label, such as "
+		"version the label, such as "
 		"production."							     },
 	{"stock-id",             "LiteLLM's own client takes the id apart.",
          "It cuts ids at the first .v or _v, so that my_video and my_voice are the same for "
-         "it. Rename the prompt, "
+		"it. Rename the prompt, "
 		"or use --profile any if you do not register ids with it."                },
 	{"near-limit",           "Something is nearly as large as it may be.",
          "A file may have 1 MiB, an id 200 bytes. What is larger is refused."             },

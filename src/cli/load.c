@@ -11,7 +11,8 @@
 enum { LONGEST_MS = 10 * 1000 };
 
 int
-load_open(struct load *load, const struct options *options, struct error *error)
+load_open(struct load *load, const struct options *options, const char *directory,
+	struct error *error)
 {
 	static const atomic_bool never;
 	log_silence();
@@ -21,7 +22,7 @@ load_open(struct load *load, const struct options *options, struct error *error)
 	load->cycle = load->store == NULL
 			      ? NULL
 			      : cycle_new(&(struct cycle_terms){
-					.directory = options->directory,
+					.directory = directory,
 					.rules = &load->rules,
 					.stopping = &never,
 					.store = load->store,
@@ -42,7 +43,7 @@ load_open(struct load *load, const struct options *options, struct error *error)
 	if (problem != NULL)
 		*error = *problem;
 	else if (load->snapshot == NULL)
-		error_set(error, "files in \"%s\" keep changing: try again", options->directory);
+		error_set(error, "files in \"%s\" keep changing: try again", directory);
 	return load->snapshot != NULL && problem == NULL ? 0 : -1;
 }
 

@@ -17,5 +17,5 @@ struct load {
 };
 
 /* Files are taken as they are now, whoever writes them. Returns -1 with an error. */
-int load_open(struct load *, const struct options *, struct error *);
+int load_open(struct load *, const struct options *, const char *directory, struct error *);
 void load_close(struct load *);

@@ -23,7 +23,7 @@ with_load(const struct options *options, int (*act)(const struct load *, const s
 	struct load load = {0};
 	struct error error;
 	int status = EXIT_FAILURE;
-	if (load_open(&load, options, &error) == 0)
+	if (load_open(&load, options, options->directory, &error) == 0)
 		status = act(&load, options);
 	else
 		fprintf(stderr, "promptd: %s\n", error.message);

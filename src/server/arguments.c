@@ -30,6 +30,8 @@ static const struct command_row {
 		"show a prompt's messages with values filled in"},
 	[COMMAND_REVISION] = {"revision", "", 0, 0, false,
 		"print the revision, which all servers of the same prompts have"},
+	[COMMAND_DIFF] = {"diff", "OLD NEW", 2, 2, false,
+		"say what changes between two directories: 1 if that breaks callers, 2 if it cannot be said"},
 	[COMMAND_TOKEN] = {"token", "new [NAME]", 1, 2, false,
 		"make a token, and the lines that let it in"},
   /* clang-format on */
@@ -232,6 +234,7 @@ arguments_parse(int argc, char **argv, struct options *options, struct error *er
 			set_from_environment(&option_rows[i], options, error) != 0)
 			return -1;
 	options_complete(options);
-	bool needs_none = command == COMMAND_TOKEN || options->explain != NULL;
+	bool needs_none =
+		command == COMMAND_TOKEN || command == COMMAND_DIFF || options->explain != NULL;
 	return needs_none ? 0 : find_directory(options, error);
 }

@@ -223,16 +223,27 @@ set_allow_param(struct options *options, const char *value, struct error *error)
 static int
 set_format(struct options *options, const char *value, struct error *error)
 {
-	static const char *const formats[] = {
-		[FORMAT_TEXT] = "text", [FORMAT_JSON] = "json", [FORMAT_GITHUB] = "github"};
-	for (int i = 0; i < N_FORMATS; i++)
-		if (strcmp(value, formats[i]) == 0 &&
-			(i != FORMAT_GITHUB || options->command == COMMAND_CHECK)) {
-			options->format = (enum format)i;
+	static const struct {
+		const char *name;
+		enum format format;
+		int only; /* a command; -1: every one */
+	} formats[] = {
+		{"text",     FORMAT_TEXT,     -1           },
+		{"json",     FORMAT_JSON,     -1           },
+		{"github",   FORMAT_GITHUB,   COMMAND_CHECK},
+		{"markdown", FORMAT_MARKDOWN, COMMAND_DIFF },
+	};
+	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++)
+		if (strcmp(value, formats[i].name) == 0 &&
+			(formats[i].only < 0 || formats[i].only == (int)options->command)) {
+			options->format = formats[i].format;
 			return 0;
 		}
-	error_set(error, "takes text%s, not \"%s\"",
-		options->command == COMMAND_CHECK ? ", json or github" : " or json", value);
+	error_set(error, "takes text, json%s, not \"%s\"",
+		options->command == COMMAND_CHECK  ? " or github"
+		: options->command == COMMAND_DIFF ? " or markdown"
+						   : "",
+		value);
 	return -1;
 }
 
@@ -283,7 +294,8 @@ enum {
 	CHECK = 1 << COMMAND_CHECK,
 	READ = CHECK | 1 << COMMAND_LIST | 1 << COMMAND_SHOW | 1 << COMMAND_RENDER |
 	       1 << COMMAND_REVISION,
-	EVERY = SERVE | READ,
+	DIFF = 1 << COMMAND_DIFF,
+	EVERY = SERVE | READ | DIFF,
 	ALL = EVERY | 1 << COMMAND_TOKEN,
 	COMMAND_LINE_ONLY = 1 << N_COMMANDS,
 };
@@ -343,7 +355,7 @@ const struct option_row option_rows[] = {
 	{"log-format", "FORMAT", set_log_format,
 		"auto (text on a terminal, else JSON lines), text or json", SERVE},
 	{"format", "NAME", set_format,
-		"how to print: text (default) or json; check: github too", READ},
+		"how to print: text (default) or json; check: github too; diff: markdown too", READ | DIFF},
 	{"ignore", "RULE,...", set_ignore,
 		"do not warn of these; in a file: # promptd: ignore RULE", CHECK},
 	{"profile", "any|stock", set_stock_client,

@@ -264,6 +264,81 @@ class Show(CommandTest):
         self.assertEqual(self.output_of("revision"), server.revision() + "\n")
 
 
+class Diff(CommandTest):
+    def write_both(self, old, new):
+        for name, files in (("old", old), ("new", new)):
+            folder = self.directory / name
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            for path, text in files.items():
+                (folder / path).write_text(text, encoding="utf-8")
+
+    def changes(self, old, new, breaking, *args):
+        self.write_both(old, new)
+        told = json.loads(self.output_of("diff", "old", "new", "--format", "json", *args,
+                                         status=int(breaking)))
+        self.assertEqual(told["breaking"], breaking, told)
+        return {(c["prompt"], c["change"]): c for c in told["changes"]}
+
+    def test_what_breaks_callers_and_what_does_not(self):
+        p, production = prompt("Hi {a}"), {"labels": ["production"]}
+        needed = {"variables": {"a": {}, "b": {}}}
+        for old, new, expected in (
+                ({"p.yaml": p}, {"p.yaml": p}, {}),
+                ({"p.yaml": p}, {"q.yaml": prompt("Hi {a}", prompt_id="p")}, {}),
+                ({"p.yaml": p}, {"p.yaml": p, "q.yaml": p}, {("q", "added"): None}),
+                ({"p.yaml": p, "q.yaml": p}, {"p.yaml": p}, {("q", "removed"): "404"}),
+                ({"p.yaml": p}, {"p.yaml": prompt("Ho {a}")}, {("p", "changed"): None}),
+                ({"p.yaml": p}, {"p.yaml": prompt("Hi {a} {b}")}, {("p", "changed"): "give b now"}),
+                ({"p.yaml": prompt("Hi {a} {b}")}, {"p.yaml": p}, {("p", "changed"): None}),
+                ({"p.yaml": prompt("{a}{b}", **needed)},
+                 {"p.yaml": prompt("{a}{b}", variables={"a": {}, "b": {"default": "x"}})},
+                 {("p", "changed"): None}),
+                ({"p.yaml": prompt("{a}{b}", variables={"a": {}, "b": {"required": False}})},
+                 {"p.yaml": prompt("{a}{b}", **needed)}, {("p", "changed"): "give b now"}),
+                ({"p.v1.yaml": prompt("x", **production), "p.v2.yaml": prompt("y {z}")},
+                 {"p.v1.yaml": prompt("x"), "p.v2.yaml": prompt("y {z}", **production)},
+                 {("p@1", "changed"): None, ("p@2", "changed"): None,
+                  ("p", "default moved"): "give z now"}),
+                ({"p.v1.yaml": prompt("x", **production), "p.v2.yaml": prompt("y")},
+                 {"p.v1.yaml": prompt("x", labels=["beta"]), "p.v2.yaml": prompt("y")},
+                 {("p@1", "changed"): None, ("p", "default moved"): "without a version"})):
+            with self.subTest(old=old, new=new):
+                found = self.changes(old, new, any(expected.values()))
+                self.assertEqual(set(found), set(expected))
+                for key, why in expected.items():
+                    self.assertIn(why or "", found[key]["breaking"] or "")
+                    self.assertEqual(bool(why), bool(found[key]["breaking"]), found[key])
+
+    def test_fields_and_texts(self):
+        found = self.changes(
+            {"p.v1.yaml": prompt("one\n" * 9 + "old\nlast", labels=["production"], slug="a",
+                                 prompt_template_model="m1")},
+            {"p.v1.yaml": prompt("one\n" * 9 + "new\nlast", labels=["production"], slug="b",
+                                 prompt_template_model="m2", description="d")}, False)
+        change = found["p@1", "changed"]
+        self.assertEqual(change["notes"].splitlines(), [
+            "model: m1 -> m2", "slug: a -> b", "description: none -> d",
+            "a published version was edited (production): a new one would leave it as it was"])
+        self.assertEqual(change["diff"].splitlines(),
+                         [" …", " one", " one", "-old", "+new", " last"])
+
+    def test_for_people_and_for_pull_requests(self):
+        self.write_both({"p.yaml": prompt("x"), "gone.yaml": prompt("x")}, {"p.yaml": prompt("y")})
+        text = self.output_of("diff", "old", "new", status=1)
+        self.assertTrue(text.startswith("1 removed, 1 changed: breaking\n"), text)
+        self.assertIn("\n    -x\n    +y\n", text)
+        text = self.output_of("diff", "old", "new", "--format", "markdown", status=1)
+        self.assertTrue(text.startswith("### Prompts: 1 removed, 1 changed: breaking\n"), text)
+        self.assertIn("\n  ````diff\n   [user]\n  -x\n  +y\n  ````\n", text)
+        self.assertEqual(self.output_of("diff", "new", "new"), "no prompt differs\n")
+
+    def test_mistakes_are_not_taken_for_removals(self):
+        self.write_both({"p.yaml": prompt("x")}, {"p.yaml": "prompt_template: [x\n"})
+        self.assertIn("see promptd check new", self.refusal_of("diff", "old", "new", status=2))
+        self.assertIn("No such file", self.refusal_of("diff", "old", "nowhere", status=2))
+
+
 class Usage(CommandTest):
     COMMANDS = ("check", "list", "show", "render", "revision")
 
