@@ -16,6 +16,7 @@ cli_run(const struct options *options)
 		[COMMAND_REVISION] = cli_revision,
 		[COMMAND_DIFF] = cli_diff,
 		[COMMAND_TOKEN] = cli_token,
+		[COMMAND_COMPLETION] = cli_completion,
 	};
 	return commands[options->command](options);
 }

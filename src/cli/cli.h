@@ -15,4 +15,5 @@ int cli_show(const struct options *);
 int cli_render(const struct options *);
 int cli_revision(const struct options *);
 int cli_diff(const struct options *);
+int cli_completion(const struct options *);
 int cli_token(const struct options *);

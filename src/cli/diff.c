@@ -48,28 +48,27 @@ struct comparison {
 };
 
 static struct news *
-add_change(
-	struct comparison *comparison, enum kind kind, const struct prompt *prompt, bool versioned)
+add_news(struct comparison *comparison, enum kind kind, const struct prompt *prompt, bool versioned)
 {
-	struct news *change = arena_alloc(comparison->arena, sizeof(*change));
-	if (change == NULL)
+	struct news *news = arena_alloc(comparison->arena, sizeof(*news));
+	if (news == NULL)
 		return NULL;
 	bool has_version = versioned && prompt->version != NULL;
-	*change = (struct news){.kind = kind,
+	*news = (struct news){.kind = kind,
 		.name = arena_printf(comparison->arena, "%s%s%s", prompt->id,
 			has_version ? "@" : "", has_version ? prompt->version : ""),
 		.notes = "",
 		.diff = ""};
-	*comparison->last = change;
-	comparison->last = &change->next;
+	*comparison->last = news;
+	comparison->last = &news->next;
 	comparison->counts[kind]++;
-	return change;
+	return news;
 }
 
 static void
-set_breaking(struct comparison *comparison, struct news *change, const char *why)
+set_breaking(struct comparison *comparison, struct news *news, const char *why)
 {
-	change->breaking = why;
+	news->breaking = why;
 	comparison->breaking = true;
 }
 
@@ -85,7 +84,7 @@ is_needed(const struct prompt *prompt, const char *name)
 
 /* Whoever fills in the values of before lacks those that are needed now. */
 static void
-check_variables(struct comparison *comparison, struct news *change, const struct prompt *before,
+check_variables(struct comparison *comparison, struct news *news, const struct prompt *before,
 	const struct prompt *now)
 {
 	const char *names = NULL;
@@ -97,7 +96,7 @@ check_variables(struct comparison *comparison, struct news *change, const struct
 				      : arena_printf(comparison->arena, "%s, %s", names, name);
 	}
 	if (names != NULL)
-		set_breaking(comparison, change,
+		set_breaking(comparison, news,
 			arena_printf(comparison->arena, "callers must give %s now", names));
 }
 
@@ -140,15 +139,15 @@ shown_labels(struct arena *arena, const struct entry *entry)
 }
 
 static void
-add_note(struct comparison *comparison, struct news *change, const char *field, const char *before,
+add_note(struct comparison *comparison, struct news *news, const char *field, const char *before,
 	const char *now)
 {
 	if (strcmp(before, now) == 0)
 		return;
 	const char *notes = arena_printf(
-		comparison->arena, "%s%s: %s -> %s\n", change->notes, field, before, now);
+		comparison->arena, "%s%s: %s -> %s\n", news->notes, field, before, now);
 	if (notes != NULL)
-		change->notes = notes;
+		news->notes = notes;
 }
 
 /* The messages as lines: a role in brackets, and what follows. */
@@ -169,7 +168,7 @@ lines_of(struct arena *arena, const struct value *messages)
 }
 
 static void
-compare_fields(struct comparison *comparison, struct news *change, const struct entry *before,
+compare_fields(struct comparison *comparison, struct news *news, const struct entry *before,
 	const struct entry *now)
 {
 	static const struct {
@@ -190,21 +189,20 @@ compare_fields(struct comparison *comparison, struct news *change, const struct 
 	if (old == NULL || new == NULL)
 		return;
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
-		add_note(comparison, change, fields[i].name,
+		add_note(comparison, news, fields[i].name,
 			shown(arena, document_find(old, fields[i].key)),
 			shown(arena, document_find(new, fields[i].key)));
-	add_note(comparison, change, "labels", shown_labels(arena, before),
-		shown_labels(arena, now));
+	add_note(comparison, news, "labels", shown_labels(arena, before), shown_labels(arena, now));
 	lines_put_diff(&diff, lines_of(arena, document_find(old, "prompt_template")),
 		lines_of(arena, document_find(new, "prompt_template")));
 	if (!diff.failed && diff.length > 0)
-		change->diff = arena_copy(arena, diff.data, diff.length);
+		news->diff = arena_copy(arena, diff.data, diff.length);
 	buffer_finish(&diff);
 }
 
 /* Versions that a label points to are what people rely on. */
 static void
-check_published(struct comparison *comparison, struct news *change, const struct entry *before,
+check_published(struct comparison *comparison, struct news *news, const struct entry *before,
 	const struct entry *now)
 {
 	bool same = strcmp(before->prompt->etag, now->prompt->etag) == 0;
@@ -212,27 +210,27 @@ check_published(struct comparison *comparison, struct news *change, const struct
 		return;
 	const char *notes = arena_printf(comparison->arena,
 		"%sa published version was edited (%s): a new one would leave it as it was\n",
-		change->notes, shown_labels(comparison->arena, before));
+		news->notes, shown_labels(comparison->arena, before));
 	if (notes != NULL)
-		change->notes = notes;
+		news->notes = notes;
 }
 
 static void
 on_prompt(void *context, const struct entry *before, const struct entry *now)
 {
 	struct comparison *comparison = context;
-	enum kind kind = before == NULL ? ADDED : now == NULL ? REMOVED : CHANGED;
-	struct news *change =
-		add_change(comparison, kind, (now != NULL ? now : before)->prompt, true);
-	if (change == NULL)
-		return;
-	if (kind == REMOVED)
-		set_breaking(comparison, change, "whoever asks for it gets a 404");
-	if (kind != CHANGED)
-		return;
-	compare_fields(comparison, change, before, now);
-	check_published(comparison, change, before, now);
-	check_variables(comparison, change, before->prompt, now->prompt);
+	struct news *news;
+	if (before == NULL) {
+		add_news(comparison, ADDED, now->prompt, true);
+	} else if (now == NULL) {
+		news = add_news(comparison, REMOVED, before->prompt, true);
+		if (news != NULL)
+			set_breaking(comparison, news, "whoever asks for it gets a 404");
+	} else if ((news = add_news(comparison, CHANGED, now->prompt, true)) != NULL) {
+		compare_fields(comparison, news, before, now);
+		check_published(comparison, news, before, now);
+		check_variables(comparison, news, before->prompt, now->prompt);
+	}
 }
 
 static const struct entry *
@@ -260,16 +258,16 @@ compare_default(struct comparison *comparison, const struct group *old, const st
 	const char *to = now != NULL ? now->prompt->version : "no version";
 	if (before == NULL || (now != NULL && is_same_version(before->prompt, now->prompt)))
 		return;
-	struct news *change = add_change(comparison, DEFAULT_MOVED, before->prompt, false);
-	if (change == NULL)
+	struct news *news = add_news(comparison, DEFAULT_MOVED, before->prompt, false);
+	if (news == NULL)
 		return;
-	add_note(comparison, change, "version",
+	add_note(comparison, news, "version",
 		before->prompt->version != NULL ? before->prompt->version : "unversioned",
 		to != NULL ? to : "unversioned");
 	if (now == NULL)
-		set_breaking(comparison, change, "whoever asks without a version gets a 404");
+		set_breaking(comparison, news, "whoever asks without a version gets a 404");
 	else
-		check_variables(comparison, change, before->prompt, now->prompt);
+		check_variables(comparison, news, before->prompt, now->prompt);
 }
 
 static void
@@ -319,17 +317,17 @@ print_text(const struct comparison *comparison)
 		[ADDED] = '+', [REMOVED] = '-', [CHANGED] = '~', [DEFAULT_MOVED] = '>'};
 	print_summary(comparison);
 	puts("");
-	for (const struct news *change = comparison->first; change != NULL; change = change->next) {
-		printf("\n%s%c ", page_style(STYLE_BOLD), signs[change->kind]);
-		page_text(change->name, NULL);
-		printf("%s  %s\n", page_plain(), kind_names[change->kind]);
-		if (change->breaking != NULL) {
+	for (const struct news *news = comparison->first; news != NULL; news = news->next) {
+		printf("\n%s%c ", page_style(STYLE_BOLD), signs[news->kind]);
+		page_text(news->name, NULL);
+		printf("%s  %s\n", page_plain(), kind_names[news->kind]);
+		if (news->breaking != NULL) {
 			printf("    %sbreaking: ", page_style(STYLE_RED));
-			page_text(change->breaking, NULL);
+			page_text(news->breaking, NULL);
 			printf("%s\n", page_plain());
 		}
-		print_lines(change->notes, "    ");
-		print_lines(change->diff, "    ");
+		print_lines(news->notes, "    ");
+		print_lines(news->diff, "    ");
 	}
 }
 
@@ -340,20 +338,20 @@ print_markdown(const struct comparison *comparison)
 	printf("### Prompts: ");
 	print_summary(comparison);
 	puts("\n");
-	for (const struct news *change = comparison->first; change != NULL; change = change->next) {
+	for (const struct news *news = comparison->first; news != NULL; news = news->next) {
 		printf("- **");
-		page_text(change->name, NULL);
-		printf("** %s", kind_names[change->kind]);
-		if (change->breaking != NULL) {
+		page_text(news->name, NULL);
+		printf("** %s", kind_names[news->kind]);
+		if (news->breaking != NULL) {
 			printf(": :warning: **breaking**, ");
-			page_text(change->breaking, NULL);
+			page_text(news->breaking, NULL);
 		}
 		puts("");
-		print_lines(change->notes, "  - ");
-		if (*change->diff == '\0')
+		print_lines(news->notes, "  - ");
+		if (*news->diff == '\0')
 			continue;
 		puts("\n  ````diff");
-		print_lines(change->diff, "  ");
+		print_lines(news->diff, "  ");
 		puts("  ````");
 	}
 }
@@ -364,18 +362,17 @@ print_json(const struct comparison *comparison)
 	struct buffer out = {0};
 	buffer_printf(
 		&out, "{\"breaking\":%s,\"changes\":[", comparison->breaking ? "true" : "false");
-	for (const struct news *change = comparison->first; change != NULL; change = change->next) {
-		buffer_puts(
-			&out, change == comparison->first ? "\n{\"prompt\":" : ",\n{\"prompt\":");
-		json_put_string(&out, change->name);
+	for (const struct news *news = comparison->first; news != NULL; news = news->next) {
+		buffer_puts(&out, news == comparison->first ? "\n{\"prompt\":" : ",\n{\"prompt\":");
+		json_put_string(&out, news->name);
 		json_put_key(&out, "change");
-		json_put_string(&out, kind_names[change->kind]);
+		json_put_string(&out, kind_names[news->kind]);
 		json_put_key(&out, "breaking");
-		json_put_string(&out, change->breaking);
+		json_put_string(&out, news->breaking);
 		json_put_key(&out, "notes");
-		json_put_string(&out, change->notes);
+		json_put_string(&out, news->notes);
 		json_put_key(&out, "diff");
-		json_put_string(&out, change->diff);
+		json_put_string(&out, news->diff);
 		buffer_putc(&out, '}');
 	}
 	buffer_puts(&out, "]}");

@@ -10,13 +10,7 @@
 
 #include "core/error.h"
 
-static const struct command_row {
-	const char *name;
-	const char *operands;
-	int least, most; /* of those, without a directory; -1: any number */
-	bool takes_directory; /* as its operand, too */
-	const char *summary;
-} commands[] = {
+const struct command_row command_rows[N_COMMANDS] = {
   /* clang-format off */
 	[COMMAND_SERVE] = {"serve", "[DIR]", 0, 0, true,
 		"serve the prompts in the YAML and JSON files below DIR to LiteLLM over HTTP"},
@@ -32,6 +26,8 @@ static const struct command_row {
 		"print the revision, which all servers of the same prompts have"},
 	[COMMAND_DIFF] = {"diff", "OLD NEW", 2, 2, false,
 		"say what changes between two directories: 1 if that breaks callers, 2 if it cannot be said"},
+	[COMMAND_COMPLETION] = {"completion", "bash|zsh", 1, 1, false,
+		"print what lets a shell complete promptd's commands and options"},
 	[COMMAND_TOKEN] = {"token", "new [NAME]", 1, 2, false,
 		"make a token, and the lines that let it in"},
   /* clang-format on */
@@ -63,7 +59,7 @@ print_serve_help(void)
 	printf("Usage: promptd [serve] [OPTION]... [DIR]\n"
 	       "       promptd COMMAND [OPTION]... [OPERAND]...\n\nCommands:\n");
 	for (size_t i = 0; i < N_COMMANDS; i++)
-		printf("  %-8s  %s\n", commands[i].name, commands[i].summary);
+		printf("  %-10s  %s\n", command_rows[i].name, command_rows[i].summary);
 	printf("\nDIR is ./prompts.d where there is one, else /etc/promptd/prompts.d. "
 	       "promptd COMMAND --help says more.\n\nOptions of serve:\n");
 	print_options(COMMAND_SERVE);
@@ -74,7 +70,7 @@ print_serve_help(void)
 void
 arguments_print_help(enum command command)
 {
-	const struct command_row *row = &commands[command];
+	const struct command_row *row = &command_rows[command];
 	if (command == COMMAND_SERVE) {
 		print_serve_help();
 		return;
@@ -82,7 +78,7 @@ arguments_print_help(enum command command)
 	printf("Usage: promptd %s [OPTION]...%s%s\n\n%c%s.\n\n", row->name, space(row->operands),
 		row->operands, toupper((unsigned char)*row->summary), row->summary + 1);
 	print_options(command);
-	if (command != COMMAND_TOKEN)
+	if (command != COMMAND_TOKEN && command != COMMAND_COMPLETION)
 		printf("\nEach option is also an environment variable: --dir is PROMPTD_DIR.\n");
 }
 
@@ -109,7 +105,7 @@ help_of(enum command command)
 {
 	static char text[64];
 	snprintf(text, sizeof(text), "promptd %s%s--help",
-		command != COMMAND_SERVE ? commands[command].name : "",
+		command != COMMAND_SERVE ? command_rows[command].name : "",
 		command != COMMAND_SERVE ? " " : "");
 	return text;
 }
@@ -181,7 +177,7 @@ find_directory(struct options *options, struct error *error)
 static int
 take_operands(int count, char **operands, struct options *options, struct error *error)
 {
-	const struct command_row *row = &commands[options->command];
+	const struct command_row *row = &command_rows[options->command];
 	int least = row->least, most = row->most + (row->takes_directory ? 1 : 0);
 	if (count < least) {
 		error_set(error, "%s needs %s: see %s", row->name, row->operands,
@@ -205,7 +201,7 @@ static enum command
 find_command(const char *word)
 {
 	for (int i = 0; word != NULL && i < N_COMMANDS; i++)
-		if (strcmp(word, commands[i].name) == 0)
+		if (strcmp(word, command_rows[i].name) == 0)
 			return (enum command)i;
 	return N_COMMANDS;
 }

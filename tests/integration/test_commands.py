@@ -339,6 +339,37 @@ class Diff(CommandTest):
         self.assertIn("No such file", self.refusal_of("diff", "old", "nowhere", status=2))
 
 
+class Completion(CommandTest):
+    def complete(self, *words):
+        """What bash would offer for the last of some words."""
+        script = self.output_of("completion", "bash")
+        script += 'COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _promptd; printf "%s\\n" "${COMPREPLY[@]}"\n'
+        done = subprocess.run(["bash", "-uc", script, "bash", "promptd", *words], capture_output=True,
+                              text=True, check=True, timeout=STOP_DEADLINE)
+        self.assertEqual(done.stderr, "")
+        return done.stdout.split()
+
+    def test_bash(self):
+        for words, offered in ((("re",), ["render", "revision"]),
+                               (("check", "--ig"), ["--ignore"]),
+                               (("check", "--profile", ""), ["any", "stock"]),
+                               (("--on-bad-file", "h"), ["hold"]), (("list", "--listen"), []),
+                               (("--lis",), ["--listen"]), (("show", "x"), [])):
+            with self.subTest(words):
+                self.assertEqual(self.complete(*words), offered)
+
+    def test_zsh(self):
+        if shutil.which("zsh") is None:
+            self.skipTest("zsh is missing: install zsh")
+        path = self.directory / "_promptd"
+        path.write_text(self.output_of("completion", "zsh"), encoding="utf-8")
+        subprocess.run(["zsh", "-n", str(path)], check=True, timeout=STOP_DEADLINE)
+        self.assertIn("'--profile[", path.read_text(encoding="utf-8"))
+
+    def test_other_shells(self):
+        self.assertIn("bash and zsh", self.refusal_of("completion", "fish", status=2))
+
+
 class Usage(CommandTest):
     COMMANDS = ("check", "list", "show", "render", "revision")
 
