@@ -82,7 +82,8 @@ schedule_is_forced(const struct schedule *schedule, int64_t now_ms)
 void
 schedule_put_off(struct schedule *schedule, int64_t now_ms)
 {
-	schedule->bound_ms = now_ms + 2 * schedule->quiet_ms + FORCED_SHARE * schedule->look_ms;
+	schedule->bound_ms =
+		now_ms + 2 * schedule->quiet_ms + FORCED_SHARE * schedule->all_us / 1000;
 }
 
 int64_t
