@@ -185,6 +185,83 @@ class Rights(TokenTest):
         self.assertEqual(made.status, 200, made)
 
 
+class EveryToken(TokenTest):
+    """Tokens of all rights and projects, at all end points, with all methods, against a rule of our own."""
+
+    FILES = {"support/a.yaml": prompt("a {x}"), "legal/b.yaml": prompt("b {x}"),
+             "top.yaml": prompt("c {x}")}
+    PROJECTS = {"support/a": "support", "legal/b": "legal", "top": None}
+    METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
+
+    def tokens(self):
+        """{name: (rights, projects)}; projects are None for all."""
+        found = {}
+        for count in range(4):
+            for rights in itertools.combinations(("read", "write", "admin"), count):
+                for projects in (None, ["support"], ["legal"], ["legal", "support"]):
+                    if "admin" not in rights or projects is None:
+                        found[f"t{len(found)}"] = (rights, projects)
+        return found
+
+    @staticmethod
+    def sees(projects, prompt_id):
+        return projects is None or EveryToken.PROJECTS[prompt_id] in projects
+
+    def calls(self, rights, projects):
+        """(path, {method: body}, the right that is needed, the status for those who have it)."""
+        yield "/prompts", {"GET": None}, "read", 200
+        for prompt_id in self.PROJECTS:
+            status = 200 if self.sees(projects, prompt_id) else 404
+            yield f"/prompts/{prompt_id}", {"GET": None}, "read", status
+            yield f"/prompts/{prompt_id}/variables", {"GET": None}, "read", status
+            yield (f"/prompts/{prompt_id}/render", {"POST": {"variables": {"x": "1"}}}, "read",
+                   status)
+            yield with_query(LITELLM, prompt_id=prompt_id), {"GET": None}, "read", status
+        yield "/metrics", {"GET": None}, "admin", 200
+        yield "/-/status", {"GET": None}, "admin", 200
+        yield "/-/reload", {"POST": None}, "admin", 200
+
+    def test_rights_and_projects(self):
+        tokens = self.tokens()
+        text = "".join(entry(name, name, rights=list(rights), **({"projects": p} if p else {}))
+                       for name, (rights, p) in tokens.items()) + entry("all", "all")
+        server = self.serve_tokens("--writable", "--projects", "strict", tokens=text,
+                                   files=self.FILES)
+        for name, (rights, projects) in tokens.items():
+            for path, bodies, right, status in self.calls(rights, projects):
+                methods = {**bodies, **({"HEAD": None} if "GET" in bodies else {})}
+                for method in self.METHODS:
+                    reply = self.ask(server, name, path, method, methods.get(method))
+                    expected = status if right in rights else 403
+                    if method not in methods:
+                        expected = 405
+                    if path == "/prompts" and method == "POST":
+                        expected = 422 if "write" in rights else 403  # no body
+                    with self.subTest(name, rights=rights, projects=projects, path=path,
+                                      method=method):
+                        self.assertEqual(reply.status, expected, reply)
+
+    def test_lists_and_writing(self):
+        tokens = self.tokens()
+        text = "".join(entry(name, name, rights=list(rights), **({"projects": p} if p else {}))
+                       for name, (rights, p) in tokens.items()) + entry("all", "all")
+        server = self.serve_tokens("--writable", "--projects", "strict", tokens=text,
+                                   files=self.FILES)
+        for name, (rights, projects) in tokens.items():
+            with self.subTest(name, rights=rights, projects=projects):
+                if "read" in rights:
+                    listed = self.ask(server, name, "/prompts").json
+                    ids = [p["prompt_id"] for p in listed["prompts"]]
+                    old = [i for i in ids if i in self.PROJECTS]
+                    self.assertEqual(old, [i for i in sorted(self.PROJECTS) if self.sees(projects, i)])
+                    self.assertEqual(listed["total"], len(ids))
+                for folder in ("support/", "legal/", ""):
+                    body = {"prompt_id": f"{folder}new-{name}", "prompt_template": "x"}
+                    may = "write" in rights and (projects is None or folder[:-1] in projects)
+                    reply = self.ask(server, name, "/prompts", "POST", body)
+                    self.assertEqual(reply.status, 200 if may else 403, reply)
+
+
 class TheFile(TokenTest):
     def test_it_is_read_again_when_it_changes(self):
         server = self.serve_tokens()
