@@ -15,6 +15,7 @@ cli_run(const struct options *options)
 		[COMMAND_RENDER] = cli_render,
 		[COMMAND_REVISION] = cli_revision,
 		[COMMAND_DIFF] = cli_diff,
+		[COMMAND_SCHEMA] = cli_schema,
 		[COMMAND_TOKEN] = cli_token,
 		[COMMAND_COMPLETION] = cli_completion,
 	};

@@ -16,4 +16,5 @@ int cli_render(const struct options *);
 int cli_revision(const struct options *);
 int cli_diff(const struct options *);
 int cli_completion(const struct options *);
+int cli_schema(const struct options *);
 int cli_token(const struct options *);

@@ -270,23 +270,47 @@ read_template(struct reading *reading, const struct value *value)
 		message_check(reading->errors, message);
 }
 
-/* The keys of a prompt. A null means the same as leaving it out, save where it is required. */
+#define WORD_SCHEMA \
+	"{\"type\":[\"string\",\"null\"],\"pattern\":\"^[a-z0-9][a-z0-9_.-]*$\",\"maxLength\":" \
+	"200}"
+#define TEXT_SCHEMA "{\"type\":[\"string\",\"null\"]}"
+#define MAP_SCHEMA "{\"type\":[\"object\",\"null\"]}"
+
+/* The keys of a prompt, with what a JSON Schema can say of them. A null means the same as leaving it out, save where
+ * it is required. */
 static const struct field {
 	const char *name;
 	void (*read)(struct reading *, const struct value *);
 	bool required;
+	const char *help;
+	const char *schema;
 } fields[] = {
-	{"prompt_id",		       read_id,          false},
-	{"prompt_template",                 read_template,    true },
-	{"prompt_template_model",           read_model,       false},
-	{"prompt_template_optional_params", read_params,      false},
-	{"version",			 read_version,     false},
-	{"labels",			  read_labels,      false},
-	{"project_name",                    read_project,     false},
-	{"slug",			    read_slug,        false},
-	{"description",                     read_description, false},
-	{"variables",		       read_variables,   false},
-	{"metadata",			read_metadata,    false},
+  /* clang-format off */
+	{"prompt_id", read_id, false, "The name to ask for; by default the file's path without its ending.",
+		"{\"type\":[\"string\",\"null\"],\"maxLength\":200,\"pattern\":\"^[^@/]+(/[^@/]+)*$\"}"},
+	{"prompt_template", read_template, true, "The messages, or plain text: one message of the user.",
+		"{\"type\":[\"string\",\"array\"],\"items\":{\"$ref\":\"#/$defs/message\"}}"},
+	{"prompt_template_model", read_model, false, "The model; by default the caller's.",
+		TEXT_SCHEMA},
+	{"prompt_template_optional_params", read_params, false, "Parameters of the request.",
+		MAP_SCHEMA},
+	{"version", read_version, false, "A number or a name; by default from the file's name.",
+		"{\"type\":[\"string\",\"number\",\"null\"],\"pattern\":\"^[0-9A-Za-z][0-9A-Za-z.-]*$\"}"},
+	{"labels", read_labels, false, "Names that point to this version, such as production.",
+		"{\"type\":[\"array\",\"null\"],\"items\":{\"type\":\"string\","
+		"\"pattern\":\"^(?![0-9]+$)[a-z0-9][a-z0-9_.-]*$\",\"maxLength\":200}}"},
+	{"project_name", read_project, false, "Whose prompt it is; by default the first directory.",
+		WORD_SCHEMA},
+	{"slug", read_slug, false, "A short name; by default the last part of the id.",
+		WORD_SCHEMA},
+	{"description", read_description, false, "What it is for.",
+		TEXT_SCHEMA},
+	{"variables", read_variables, false, "What may stand in braces; where it is given, nothing else may.",
+		"{\"type\":[\"object\",\"null\"],\"additionalProperties\":{\"$ref\":\"#/$defs/variable\"},"
+		"\"propertyNames\":{\"pattern\":\"^[A-Za-z0-9_\\\\u0080-\\\\uffff]+$\"}}"},
+	{"metadata", read_metadata, false, "Your own data; no model ever sees it.",
+		MAP_SCHEMA},
+  /* clang-format on */
 };
 
 enum { N_FIELDS = sizeof(fields) / sizeof(fields[0]) };
@@ -461,6 +485,14 @@ check_strict(struct reading *reading, const struct value *map)
 			"strict)",
 			project != NULL ? "begin with " : "have no slash in a file at the top",
 			project != NULL ? project : "", project != NULL ? "/" : "");
+}
+
+void
+prompt_each_key(prompt_on_key *on_key, void *context)
+{
+	for (size_t i = 0; i < N_FIELDS; i++)
+		on_key(context, &(struct prompt_key){fields[i].name, fields[i].help,
+					fields[i].schema, fields[i].required});
 }
 
 int

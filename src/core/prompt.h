@@ -33,6 +33,17 @@ struct draft {
 int prompt_parse(const struct value *, const struct path_names *, const struct prompt_rules *,
 	struct errors *, struct draft *);
 
+/* A key that a prompt may have. */
+struct prompt_key {
+	const char *name;
+	const char *help; /* a sentence */
+	const char *schema; /* what a JSON Schema can say of its value; JSON */
+	bool required;
+};
+
+typedef void prompt_on_key(void *context, const struct prompt_key *);
+void prompt_each_key(prompt_on_key *, void *context);
+
 /* Whether a prompt may have a key, be it one that is ignored. */
 bool prompt_is_key(const char *);
 

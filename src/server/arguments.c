@@ -26,6 +26,8 @@ const struct command_row command_rows[N_COMMANDS] = {
 		"print the revision, which all servers of the same prompts have"},
 	[COMMAND_DIFF] = {"diff", "OLD NEW", 2, 2, false,
 		"say what changes between two directories: 1 if that breaks callers, 2 if it cannot be said"},
+	[COMMAND_SCHEMA] = {"schema", "", 0, 0, false,
+		"print the JSON Schema of prompt files, for editors"},
 	[COMMAND_COMPLETION] = {"completion", "bash|zsh", 1, 1, false,
 		"print what lets a shell complete promptd's commands and options"},
 	[COMMAND_TOKEN] = {"token", "new [NAME]", 1, 2, false,
@@ -67,6 +69,12 @@ print_serve_help(void)
 	       "SIGHUP looks for changes at once; SIGTERM ends after the requests under way.\n");
 }
 
+static bool
+needs_directory(enum command command)
+{
+	return command < COMMAND_DIFF;
+}
+
 void
 arguments_print_help(enum command command)
 {
@@ -78,7 +86,7 @@ arguments_print_help(enum command command)
 	printf("Usage: promptd %s [OPTION]...%s%s\n\n%c%s.\n\n", row->name, space(row->operands),
 		row->operands, toupper((unsigned char)*row->summary), row->summary + 1);
 	print_options(command);
-	if (command != COMMAND_TOKEN && command != COMMAND_COMPLETION)
+	if (needs_directory(command))
 		printf("\nEach option is also an environment variable: --dir is PROMPTD_DIR.\n");
 }
 
@@ -230,7 +238,7 @@ arguments_parse(int argc, char **argv, struct options *options, struct error *er
 			set_from_environment(&option_rows[i], options, error) != 0)
 			return -1;
 	options_complete(options);
-	bool needs_none =
-		command == COMMAND_TOKEN || command == COMMAND_DIFF || options->explain != NULL;
-	return needs_none ? 0 : find_directory(options, error);
+	return !needs_directory(options->command) || options->explain != NULL
+		       ? 0
+		       : find_directory(options, error);
 }

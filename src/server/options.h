@@ -7,6 +7,7 @@
 
 struct error;
 
+/* Those that need a prompt directory come first. */
 enum command {
 	COMMAND_SERVE,
 	COMMAND_CHECK,
@@ -15,6 +16,7 @@ enum command {
 	COMMAND_RENDER,
 	COMMAND_REVISION,
 	COMMAND_DIFF,
+	COMMAND_SCHEMA,
 	COMMAND_TOKEN,
 	COMMAND_COMPLETION,
 	N_COMMANDS

@@ -1,0 +1,84 @@
+"""The JSON Schema that editors use says the same of the golden files as the parser."""
+import json
+import re
+import subprocess
+import unittest
+from pathlib import Path
+
+import jsonschema  # Debian: python3-jsonschema
+import yaml  # Debian: python3-yaml
+
+from promptd import PROMPTS_D, binary
+
+CASES = Path(__file__).resolve().parents[1] / "cases"
+
+# Bad files in which a schema sees nothing wrong: it knows no text, no file's name, and no second value.
+BEYOND_A_SCHEMA = {
+    "alias-bomb.yaml", "alias-inside-its-anchor.yaml", "duplicate-keys-json.json",
+    "duplicate-keys.yaml", "empty.yaml", "forbidden-parameters.yaml", "greet.v3.yaml",
+    "half-a-surrogate-pair.json", "key-is-missing.yaml", "label-is-the-version.yaml",
+    "levels-through-an-alias.yaml", "merge-keys-twice.yaml", "not-a-number.yaml", "nul-escape.json",
+    "nul-escapes.yaml", "only-a-comment.yaml", "path@gives-no-id.yaml", "same-key-by-escape.json",
+    "too-many-levels.yaml"}
+# Good files that this reader of YAML does not take: an anchor may be used anew.
+BEYOND_THIS_READER = {"anchor-used-anew.yaml"}
+
+
+class Core(yaml.SafeLoader):
+    """YAML 1.2's core schema."""
+    yaml_implicit_resolvers = {}
+
+
+for name, pattern, starts in (
+        ("bool", r"(?:true|True|TRUE|false|False|FALSE)\Z", "tTfF"),
+        ("null", r"(?:~|null|Null|NULL|)\Z", ["~", "n", "N", ""]),
+        ("int", r"[-+]?[0-9]+\Z", "-+0123456789"),
+        ("float", r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z", "-+.0123456789"),
+        ("merge", r"<<\Z", "<")):
+    Core.add_implicit_resolver("tag:yaml.org,2002:" + name, re.compile(pattern), list(starts))
+
+
+def documents(path):
+    text = path.read_text(encoding="utf-8")
+    return [json.loads(text)] if path.suffix == ".json" else list(yaml.load_all(text, Core))
+
+
+class Schema(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        made = subprocess.run([binary(), "schema"], capture_output=True, check=True, timeout=30)
+        cls.schema = json.loads(made.stdout)
+        cls.validator = jsonschema.Draft202012Validator(cls.schema)
+
+    def faults(self, path):
+        return [e.message for d in documents(path) for e in self.validator.iter_errors(d)]
+
+    def test_it_is_a_schema(self):
+        jsonschema.Draft202012Validator.check_schema(self.schema)
+        for key in self.schema["$defs"]["prompt"]["properties"].values():
+            self.assertTrue(key["description"].endswith("."), key)
+
+    def test_good_files_are_valid(self):
+        files = [p for folder in (CASES / "good", PROMPTS_D) for p in folder.iterdir()
+                 if p.suffix in (".yaml", ".json")]
+        self.assertGreater(len(files), 40)
+        for path in files:
+            if path.name not in BEYOND_THIS_READER:
+                with self.subTest(path.name):
+                    self.assertEqual(self.faults(path), [])
+
+    def test_bad_files_are_not(self):
+        accepted = set()
+        for path in (CASES / "bad").iterdir():
+            if path.suffix not in (".yaml", ".json"):
+                continue
+            try:
+                if not self.faults(path):
+                    accepted.add(path.name)
+            except (ValueError, yaml.YAMLError):
+                continue  # not YAML or JSON at all
+        self.assertEqual(accepted, BEYOND_A_SCHEMA)
+
+
+if __name__ == "__main__":
+    unittest.main()
