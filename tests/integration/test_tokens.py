@@ -203,6 +203,12 @@ class EveryToken(TokenTest):
                         found[f"t{len(found)}"] = (rights, projects)
         return found
 
+    def serve_all(self, tokens):
+        text = "".join(entry(name, name, rights=list(rights), **({"projects": p} if p else {}))
+                       for name, (rights, p) in tokens.items()) + entry("all", "all")
+        return self.serve_tokens("--writable", "--projects", "strict", tokens=text,
+                                 files=self.FILES)
+
     @staticmethod
     def sees(projects, prompt_id):
         return projects is None or EveryToken.PROJECTS[prompt_id] in projects
@@ -223,10 +229,7 @@ class EveryToken(TokenTest):
 
     def test_rights_and_projects(self):
         tokens = self.tokens()
-        text = "".join(entry(name, name, rights=list(rights), **({"projects": p} if p else {}))
-                       for name, (rights, p) in tokens.items()) + entry("all", "all")
-        server = self.serve_tokens("--writable", "--projects", "strict", tokens=text,
-                                   files=self.FILES)
+        server = self.serve_all(tokens)
         for name, (rights, projects) in tokens.items():
             for path, bodies, right, status in self.calls(rights, projects):
                 methods = {**bodies, **({"HEAD": None} if "GET" in bodies else {})}
@@ -243,10 +246,7 @@ class EveryToken(TokenTest):
 
     def test_lists_and_writing(self):
         tokens = self.tokens()
-        text = "".join(entry(name, name, rights=list(rights), **({"projects": p} if p else {}))
-                       for name, (rights, p) in tokens.items()) + entry("all", "all")
-        server = self.serve_tokens("--writable", "--projects", "strict", tokens=text,
-                                   files=self.FILES)
+        server = self.serve_all(tokens)
         for name, (rights, projects) in tokens.items():
             with self.subTest(name, rights=rights, projects=projects):
                 if "read" in rights:
