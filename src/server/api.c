@@ -122,7 +122,7 @@ answer(const struct request *request, struct reply *reply, const struct row *row
 static bool
 is_loopback_name(const char *host)
 {
-	static const char *const names[] = {"localhost", "[::1]", "127.0.0.1"};
+	static const char *const names[] = {"localhost", "[::1]"};
 	size_t length = *host == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":");
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (strlen(names[i]) == length && strncasecmp(host, names[i], length) == 0)

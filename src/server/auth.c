@@ -17,6 +17,7 @@
 #include "core/error.h"
 #include "core/tokens.h"
 #include "server/log.h"
+#include "server/signature.h"
 
 enum { CHECK_MS = 1000, MAX_FILE_BYTES = 1024 * 1024 };
 
@@ -31,30 +32,24 @@ static const char mock_tokens[] =
 
 struct auth {
 	struct auth_terms terms;
-	struct stat taken; /* the file whose content was looked at last, good or not */
-	struct stat seen; /* as it was at the last check */
+	struct signature taken; /* of the content that was looked at last, good or not */
+	struct signature seen; /* at the last check */
 	int64_t next_ms;
 	pthread_mutex_t lock; /* of the following */
 	struct tokens *tokens;
 };
 
-static bool
-is_same(const struct stat *a, const struct stat *b)
-{
-	return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
-	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
-	       a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
-}
-
 /* Read the whole file. Returns -1 with an error. */
 static int
-read_file(const struct auth *auth, struct buffer *out, struct stat *stat, struct error *error)
+read_file(struct auth *auth, struct buffer *out, struct error *error)
 {
 	char block[4096];
+	struct stat stat = {0};
 	const char *path = auth->terms.tokens_file;
 	int descriptor = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	ssize_t length = descriptor < 0 ? -1 : 0;
-	if (descriptor >= 0 && fstat(descriptor, stat) == 0)
+	if (descriptor >= 0 && fstat(descriptor, &stat) == 0 &&
+		signature_read(descriptor, "", &auth->taken))
 		do {
 			length = read(descriptor, block, sizeof(block));
 			buffer_put(out, block, length > 0 ? (size_t)length : 0);
@@ -67,12 +62,12 @@ read_file(const struct auth *auth, struct buffer *out, struct stat *stat, struct
 			out->failed ? "out of memory" : strerror(reason));
 		return -1;
 	}
-	if (out->length > MAX_FILE_BYTES || !S_ISREG(stat->st_mode)) {
+	if (out->length > MAX_FILE_BYTES || !S_ISREG(stat.st_mode)) {
 		error_set(error, "the tokens file \"%s\" is %s", path,
-			S_ISREG(stat->st_mode) ? "larger than 1 MiB" : "not a regular file");
+			S_ISREG(stat.st_mode) ? "larger than 1 MiB" : "not a regular file");
 		return -1;
 	}
-	if ((stat->st_mode & S_IROTH) != 0) {
+	if ((stat.st_mode & S_IROTH) != 0) {
 		error_set(error,
 			"everyone may read the tokens file \"%s\": chmod o-r it, and make new "
 			"tokens",
@@ -120,7 +115,7 @@ load(struct auth *auth, struct error *error)
 {
 	struct buffer text = {0};
 	struct tokens *tokens = NULL;
-	if (read_file(auth, &text, &auth->taken, error) == 0)
+	if (read_file(auth, &text, error) == 0)
 		tokens = parse(auth, text.data != NULL ? text.data : "", text.length, error);
 	buffer_finish(&text);
 	if (tokens == NULL)
@@ -178,18 +173,19 @@ auth_has_tokens(const struct auth *auth)
 int64_t
 auth_refresh(struct auth *auth, int64_t now_ms)
 {
-	struct stat now;
+	struct statx stat;
+	struct signature now = {0};
 	struct error error;
 	if (auth->terms.tokens_file == NULL || auth->terms.mock)
 		return 0;
 	if (now_ms < auth->next_ms)
 		return auth->next_ms;
 	auth->next_ms = now_ms + CHECK_MS;
-	if (stat(auth->terms.tokens_file, &now) != 0)
-		now = (struct stat){0};
-	bool is_settled = is_same(&now, &auth->seen);
+	if (statx(AT_FDCWD, auth->terms.tokens_file, 0, STATX_BASIC_STATS, &stat) == 0)
+		now = signature_of(&stat);
+	bool is_settled = signature_equal(&now, &auth->seen);
 	auth->seen = now;
-	if (is_settled && !is_same(&now, &auth->taken) && load(auth, &error) != 0) {
+	if (is_settled && !signature_equal(&now, &auth->taken) && load(auth, &error) != 0) {
 		auth->taken = now;
 		log_write(LOG_LEVEL_ERROR, error.message,
 			LOG_TEXT("instead", "the last good tokens stay in force"), LOG_END);
