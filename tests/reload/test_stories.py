@@ -115,14 +115,18 @@ class Lost(StoryTest):
         names = [f"f{i}" for i in range(4)]
         server = self.serve(files=signed_files(names, "r0"))
         server.wait_settled()
-        with injected(server, (["openat", "openat2"], "delay_enter=200ms")):
-            write_files(server.directory, signed_files(names, "r1"))
-            pause(0.2)
+
+        def storm():
             for number in range(18000):
                 path = server.path(f"n{number % 50}.yaml")
                 path.touch()
                 path.unlink()
-        wait_until(lambda: server.metric("promptd_inotify_overflows_total"), "events were lost")
+            return server.metric("promptd_inotify_overflows_total")
+
+        with injected(server, (["openat", "openat2"], "delay_enter=200ms")):
+            write_files(server.directory, signed_files(names, "r1"))
+            pause(0.2)
+            wait_until(storm, "events were lost", 60)
         server.wait_for_served(signed_texts(names, "r1"), 60)
 
     def test_a_directory_that_was_another_for_a_moment(self):
