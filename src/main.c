@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/page.h"
 #include "core/error.h"
 #include "core/prompt.h"
 #include "core/store.h"
@@ -53,9 +54,9 @@ static const char *
 loopback_only(const struct options *options)
 {
 	if (options->dev)
-		return "--dev is for trying out, on loopback only";
+		return "--dev is for trying out, on loopback only\nlisten on 127.0.0.1";
 	if (!options->allow_anonymous && options->tokens_file == NULL)
-		return "anyone who can connect may read every prompt: listen on 127.0.0.1, or give "
+		return "anyone who can connect may read every prompt\nlisten on 127.0.0.1, or give "
 		       "--tokens-file, or --allow-anonymous";
 	return NULL;
 }
@@ -104,6 +105,7 @@ make_reloader(struct server *server, const struct options *options)
 	const struct cycle_terms terms = {
 		.directory = options->directory,
 		.rules = &server->rules,
+		.default_labels = options->default_labels.items,
 		.store = server->store,
 		.figures = &server->figures,
 		.quiet_ms = options->quiet_ms,
@@ -128,8 +130,9 @@ start(struct server *server, const struct options *options, struct error *error)
 {
 	server->rules.allowed_params = options->allowed_params.items;
 	server->rules.strict_projects = options->strict_projects;
+	server->rules.ignored = 1u << RULE_STOCK_ID; /* whom it serves is not known */
 	if (options->dev && options->tokens_file != NULL) {
-		error_set(error, "--dev has the mock's tokens, so --tokens-file is no use with it: "
+		error_set(error, "--dev has the mock's tokens, so --tokens-file is no use with it\n"
 				 "leave one of them out");
 		return -1;
 	}
@@ -217,7 +220,7 @@ serve(const struct options *options)
 	log_init(json);
 	if (start(&server, options, &error) != 0) {
 		stop(&server);
-		fprintf(stderr, "promptd: %s\n", error.message);
+		page_error(&error);
 		return EXIT_FAILURE;
 	}
 	char message[128];
@@ -239,7 +242,7 @@ main(int argc, char **argv)
 	struct options options;
 	struct error error;
 	if (arguments_parse(argc, argv, &options, &error) != 0) {
-		fprintf(stderr, "promptd: %s\n", error.message);
+		page_error(&error);
 		return EXIT_USAGE;
 	}
 	if (options.help) {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/load.h"
+#include "cli/page.h"
 #include "core/arena.h"
 #include "core/document.h"
 #include "core/error.h"
@@ -18,17 +19,16 @@ print_detail(const struct value *json)
 {
 	const struct value *detail = document_find(json, "detail");
 	if (detail->kind == VALUE_STRING) {
-		fprintf(stderr, "promptd: %s\n", detail->text);
+		page_fail("%s", detail->text);
 		return;
 	}
 	for (const struct value *item = detail->first; item != NULL; item = item->next) {
 		const char *name = document_find(item, "loc")->last->text;
 		const char *type = document_find(item, "type")->text;
 		if (strcmp(type, "value_error.missing") == 0)
-			fprintf(stderr, "promptd: %s has no value: add %s=VALUE\n", name, name);
+			page_fail("%s has no value\nadd %s=VALUE", name, name);
 		else
-			fprintf(stderr, "promptd: %s: %s\n", name,
-				document_find(item, "msg")->text);
+			page_fail("%s: %s", name, document_find(item, "msg")->text);
 	}
 }
 
@@ -57,7 +57,7 @@ ask(struct answer *answer, const struct load *load, const struct options *option
 		.snapshot = load->snapshot,
 		.arena = answer->arena};
 	if (route_parse(answer->arena, target, &request.target, &error) != 0) {
-		fprintf(stderr, "promptd: %s\n", error.message);
+		page_error(&error);
 		return NULL;
 	}
 	api_answer(&request, &answer->reply);
@@ -66,7 +66,7 @@ ask(struct answer *answer, const struct load *load, const struct options *option
 	answer->length = prompt != NULL ? prompt->answer_length : answer->reply.body.length;
 	answer->json = answer->reply.body.failed ? NULL : parse(answer);
 	if (answer->json == NULL)
-		fprintf(stderr, "promptd: out of memory\n");
+		page_fail("out of memory");
 	else if (answer->reply.status != 200)
 		print_detail(answer->json);
 	return answer->reply.status == 200 ? answer->json : NULL;

@@ -5,13 +5,13 @@
 #include <string.h>
 
 #include "cli/cli.h"
-#include "cli/lint.h"
 #include "cli/load.h"
 #include "cli/page.h"
 #include "core/arena.h"
 #include "core/buffer.h"
 #include "core/error.h"
 #include "core/json_put.h"
+#include "core/lint.h"
 #include "core/problem.h"
 #include "core/snapshot.h"
 #include "core/text.h"
@@ -22,20 +22,14 @@
 
 enum { MAX_SHOWN_BYTES = 160 }; /* of a source line */
 
-/* A problem first, so that problem_compare orders findings. */
-struct finding {
-	struct problem problem; /* borrowed parts */
-	const char *rule;
-};
-
 struct check {
 	const struct options *options;
 	const struct load *load;
 	struct arena *arena;
-	struct buffer path, file; /* the file read last, and its content */
+	struct buffer path, file; /* the file shown last, and its content */
 	size_t files, errors, warnings;
-	struct finding *findings;
-	size_t n_findings, capacity;
+	struct problem *problems; /* borrowed parts */
+	size_t n_problems, capacity;
 	bool failed; /* memory was out */
 };
 
@@ -58,79 +52,52 @@ read_file(struct check *check, const char *path)
 	buffer_puts(&check->path, path);
 }
 
-/* Whether a warning is not wanted. */
-static bool
-is_ignored(struct check *check, const struct problem *problem, const char *rule)
-{
-	const struct option_names *ignored = &check->options->ignored;
-	if (problem->kind != ERROR_WARNING)
-		return false;
-	for (size_t i = 0; i < ignored->count; i++)
-		if (strcmp(ignored->items[i], rule) == 0)
-			return true;
-	read_file(check, problem->path);
-	return check->file.length > 0 &&
-	       lint_is_ignored(check->file.data, check->file.length, rule);
-}
-
 static void
-on_finding(void *context, const char *rule, const struct problem *problem)
+on_problem(void *context, const struct problem *problem)
 {
 	struct check *check = context;
-	if (is_ignored(check, problem, rule))
-		return;
-	if (check->n_findings == check->capacity) {
+	if (check->n_problems == check->capacity) {
 		size_t capacity = check->capacity == 0 ? 64 : 2 * check->capacity;
-		struct finding *findings = realloc(check->findings, capacity * sizeof(*findings));
-		check->failed |= findings == NULL;
-		if (findings == NULL)
+		struct problem *problems = realloc(check->problems, capacity * sizeof(*problems));
+		check->failed |= problems == NULL;
+		if (problems == NULL)
 			return;
-		check->findings = findings;
+		check->problems = problems;
 		check->capacity = capacity;
 	}
-	check->findings[check->n_findings++] = (struct finding){*problem, rule};
+	check->problems[check->n_problems++] = *problem;
 	if (problem->kind == ERROR_WARNING)
 		check->warnings++;
 	else
 		check->errors++;
 }
 
-static struct lint
-lint_for(struct check *check)
-{
-	return (struct lint){check->arena, check->options->stock_client, on_finding, check};
-}
-
-/* The loader's warnings of a file, whose errors are the snapshot's, and those of the rules. */
+/* The warnings of a file; its errors are the snapshot's. */
 static void
 on_file(void *context, const struct file_report *report)
 {
 	struct check *check = context;
 	const struct unit *unit = report->faulty != NULL ? report->faulty : report->served;
-	const struct lint lint = lint_for(check);
 	check->files++;
 	for (size_t i = 0; unit != NULL && i < unit->n_problems; i++)
 		if (unit->problems[i].kind == ERROR_WARNING)
-			on_finding(check, lint_id_of(&unit->problems[i]), &unit->problems[i]);
-	if (report->faulty != NULL || report->served == NULL)
-		return;
-	read_file(check, report->path);
-	if (check->file.length > 0 && !check->file.failed)
-		lint_file(&lint, report->path, check->file.data, check->file.length,
-			&check->load->rules);
+			on_problem(check, &unit->problems[i]);
 }
 
 static void
 find_all(struct check *check)
 {
 	const struct snapshot *snapshot = check->load->snapshot;
-	const struct lint lint = lint_for(check);
+	struct problem problem;
 	for (size_t i = 0; i < snapshot->n_problems; i++)
-		on_finding(check, lint_id_of(&snapshot->problems[i]), &snapshot->problems[i]);
+		on_problem(check, &snapshot->problems[i]);
 	loader_report(cycle_loader(check->load->cycle), on_file, check);
-	lint_snapshot(&lint, snapshot, check->options->default_labels.items);
-	if (check->n_findings > 0)
-		qsort(check->findings, check->n_findings, sizeof(*check->findings),
+	for (size_t i = 0; i < snapshot->n_groups; i++)
+		if (lint_group(&snapshot->groups[i], check->options->default_labels.items,
+			    check->arena, &problem))
+			on_problem(check, &problem);
+	if (check->n_problems > 0)
+		qsort(check->problems, check->n_problems, sizeof(*check->problems),
 			problem_compare);
 }
 
@@ -162,9 +129,9 @@ print_place(struct check *check, const struct problem *problem)
 {
 	struct buffer line = {0};
 	if (put_line(check, problem, &line)) {
-		printf("  %s", page_style(STYLE_DIM));
+		printf("    %s", page_style(STYLE_DIM));
 		page_text(line.data, NULL);
-		printf("\n  ");
+		printf("\n    ");
 		unsigned column = 1;
 		for (const char *at = line.data; *at != '\0' && column < problem->column; at++)
 			if (((unsigned char)at[1] & 0xc0) != 0x80) {
@@ -176,20 +143,61 @@ print_place(struct check *check, const struct problem *problem)
 	buffer_finish(&line);
 }
 
-static void
-print_text(struct check *check, const struct finding *finding)
+static const char *
+severity_of(const struct problem *problem)
 {
-	const struct problem *problem = &finding->problem;
+	return problem->kind == ERROR_WARNING ? "warning" : "error";
+}
+
+/* Print a file's path as it is from here. */
+static void
+print_path(const struct check *check, const struct problem *problem, void (*print)(const char *))
+{
+	print(check->options->directory);
+	if (strcmp(problem->path, ".") != 0) {
+		putchar('/');
+		print(problem->path);
+	}
+}
+
+static void
+print_plain(const char *text)
+{
+	page_text(text, NULL);
+}
+
+/* What is wrong on a first line, what to do on a second, and the line of the file with the place in it. */
+static void
+print_text(struct check *check, const struct problem *problem)
+{
 	bool warning = problem->kind == ERROR_WARNING;
+	size_t length = problem->advice > 0 ? problem->advice - 2 : strlen(problem->message);
+	char *what = arena_copy(check->arena, problem->message, length);
 	printf("%s", page_style(STYLE_BOLD));
-	page_text(problem->path, NULL);
+	print_path(check, problem, print_plain);
 	if (problem->line > 0)
 		printf(":%u:%u", problem->line, problem->column);
 	printf(":%s %s%s%s: ", page_plain(), page_style(warning ? STYLE_YELLOW : STYLE_RED),
-		warning ? "warning" : "error", page_plain());
-	page_text(problem->message, NULL);
-	printf(" %s[%s]%s\n", page_style(STYLE_DIM), finding->rule, page_plain());
+		severity_of(problem), page_plain());
+	page_text(what != NULL ? what : problem->message, NULL);
+	printf(" %s[%s]%s\n", page_style(STYLE_DIM), rule_rows[problem->rule].id, page_plain());
+	if (problem->advice > 0) {
+		printf("  ");
+		page_text(problem->message + problem->advice, NULL);
+		putchar('\n');
+	}
 	print_place(check, problem);
+}
+
+/* All on one line, as compilers tell it and editors read it. */
+static void
+print_gcc(struct check *check, const struct problem *problem)
+{
+	print_path(check, problem, print_plain);
+	printf(":%u:%u: %s: ", problem->line > 0 ? problem->line : 1,
+		problem->line > 0 ? problem->column : 1, severity_of(problem));
+	page_text(problem->message, NULL);
+	printf(" [%s]\n", rule_rows[problem->rule].id);
 }
 
 /* A text as GitHub's workflow commands want it; a property's needs more escaped than a message. */
@@ -204,40 +212,42 @@ print_escaped(const char *text, bool is_property)
 }
 
 static void
-print_github(const struct check *check, const struct finding *finding)
+print_property(const char *text)
 {
-	const struct problem *problem = &finding->problem;
-	printf("::%s file=", problem->kind == ERROR_WARNING ? "warning" : "error");
-	print_escaped(check->options->directory, true);
-	if (strcmp(problem->path, ".") != 0) {
-		putchar('/');
-		print_escaped(problem->path, true);
-	}
+	print_escaped(text, true);
+}
+
+static void
+print_github(struct check *check, const struct problem *problem)
+{
+	printf("::%s file=", severity_of(problem));
+	print_path(check, problem, print_property);
 	if (problem->line > 0)
 		printf(",line=%u,col=%u", problem->line, problem->column);
 	printf("::");
 	print_escaped(problem->message, false);
-	printf(" [%s]\n", finding->rule);
+	printf(" [%s]\n", rule_rows[problem->rule].id);
 }
 
 static void
 print_json(const struct check *check)
 {
 	struct buffer out = {0};
+	buffer_puts(&out, "{\"directory\":");
+	json_put_string(&out, check->options->directory);
 	buffer_printf(&out,
-		"{\"files\":%zu,\"prompts\":%zu,\"errors\":%zu,\"warnings\":%zu,"
+		",\"files\":%zu,\"prompts\":%zu,\"errors\":%zu,\"warnings\":%zu,"
 		"\"problems\":[",
 		check->files, check->load->snapshot->n_prompts, check->errors, check->warnings);
-	for (size_t i = 0; i < check->n_findings; i++) {
-		const struct problem *problem = &check->findings[i].problem;
+	for (size_t i = 0; i < check->n_problems; i++) {
+		const struct problem *problem = &check->problems[i];
 		buffer_puts(&out, i > 0 ? ",\n{\"file\":" : "\n{\"file\":");
 		json_put_string(&out, problem->path);
 		buffer_printf(&out,
 			",\"line\":%u,\"column\":%u,\"severity\":\"%s\",\"rule\":\"%s\","
 			"\"message\":",
-			problem->line, problem->column,
-			problem->kind == ERROR_WARNING ? "warning" : "error",
-			check->findings[i].rule);
+			problem->line, problem->column, severity_of(problem),
+			rule_rows[problem->rule].id);
 		json_put_string(&out, problem->message);
 		buffer_putc(&out, '}');
 	}
@@ -256,15 +266,16 @@ plural(size_t number)
 static void
 print_all(struct check *check)
 {
+	static void (*const printers[N_FORMATS])(struct check *, const struct problem *) = {
+		[FORMAT_TEXT] = print_text,
+		[FORMAT_GCC] = print_gcc,
+		[FORMAT_GITHUB] = print_github};
 	if (check->options->format == FORMAT_JSON) {
 		print_json(check);
 		return;
 	}
-	for (size_t i = 0; i < check->n_findings; i++)
-		if (check->options->format == FORMAT_GITHUB)
-			print_github(check, &check->findings[i]);
-		else
-			print_text(check, &check->findings[i]);
+	for (size_t i = 0; i < check->n_problems; i++)
+		printers[check->options->format](check, &check->problems[i]);
 	if (check->options->format == FORMAT_TEXT)
 		printf("%zu file%s, %zu prompt%s: %zu error%s, %zu warning%s\n", check->files,
 			plural(check->files), check->load->snapshot->n_prompts,
@@ -277,12 +288,11 @@ static int
 conclude(const struct check *check)
 {
 	if (check->failed) {
-		fprintf(stderr, "promptd: out of memory\n");
+		page_fail("out of memory");
 		return EXIT_FAILURE;
 	}
 	if (check->files == 0) {
-		fprintf(stderr,
-			"promptd: no prompt file below \"%s\": they end in .yaml, .yml or .json\n",
+		page_fail("no prompt file below \"%s\"\nprompt files end in .yaml, .yml or .json",
 			check->options->directory);
 		return EXIT_USAGE;
 	}
@@ -294,39 +304,17 @@ static int
 explain(const char *id)
 {
 	struct quote quote;
-	const struct lint_rule *rule = lint_find(id);
-	for (size_t i = 0; strcmp(id, "all") == 0 && i < n_lint_rules; i++)
-		printf("%-22s %s\n", lint_rules[i].id, lint_rules[i].sentence);
-	if (rule != NULL)
-		printf("%s\n%s\n", rule->sentence, rule->reason);
-	if (rule != NULL || strcmp(id, "all") == 0)
+	enum rule rule = rule_find(id);
+	bool all = strcmp(id, "all") == 0;
+	for (int i = 0; all && i < N_RULES; i++)
+		printf("%-22s %s\n", rule_rows[i].id, rule_rows[i].sentence);
+	if (rule < N_RULES)
+		printf("%s\n%s\n", rule_rows[rule].sentence, rule_rows[rule].reason);
+	if (all || rule < N_RULES)
 		return EXIT_SUCCESS;
-	fprintf(stderr, "promptd: there is no rule %s: promptd check --explain all lists them\n",
+	page_fail("there is no rule %s\npromptd check --explain all lists them",
 		text_quote(&quote, id));
 	return EXIT_USAGE;
-}
-
-/* Whether each rule that is to be ignored can be; those of errors cannot. */
-static bool
-can_ignore(const struct option_names *ignored)
-{
-	struct quote quote;
-	for (size_t i = 0; i < ignored->count; i++) {
-		const char *id = ignored->items[i];
-		bool is_error = false;
-		for (int kind = 0; kind < ERROR_WARNING; kind++)
-			is_error |= strcmp(id, lint_id_of(&(struct problem){
-						       .kind = (enum error_kind)kind})) == 0;
-		if (lint_find(id) != NULL && !is_error)
-			continue;
-		fprintf(stderr,
-			"promptd: --ignore %s: %s: promptd check --explain all lists the rules\n",
-			text_quote(&quote, id),
-			is_error ? "what the server does not serve is no matter of taste"
-				 : "there is no such rule");
-		return false;
-	}
-	return true;
 }
 
 static int
@@ -339,7 +327,7 @@ check_load(const struct options *options, const struct load *load)
 	if (check.files > 0 && !check.failed)
 		print_all(&check);
 	int status = conclude(&check);
-	free(check.findings);
+	free(check.problems);
 	buffer_finish(&check.path);
 	buffer_finish(&check.file);
 	if (check.arena != NULL)
@@ -355,12 +343,10 @@ cli_check(const struct options *options)
 	int status = EXIT_USAGE;
 	if (options->explain != NULL)
 		return explain(options->explain);
-	if (!can_ignore(&options->ignored))
-		return EXIT_USAGE;
 	if (load_open(&load, options, options->directory, &error) == 0)
 		status = check_load(options, &load);
 	else
-		fprintf(stderr, "promptd: %s\n", error.message);
+		page_error(&error);
 	load_close(&load);
 	return status;
 }

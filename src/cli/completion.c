@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/page.h"
 #include "core/text.h"
 #include "server/arguments.h"
 
@@ -141,9 +142,7 @@ cli_completion(const struct options *options)
 			shells[i].print();
 			return EXIT_SUCCESS;
 		}
-	fprintf(stderr,
-		"promptd: completion is there for bash and zsh, not for %s: see promptd completion "
-		"--help\n",
+	page_fail("completion is there for bash and zsh, not for %s\nsee promptd completion --help",
 		text_quote(&quote, shell));
 	return EXIT_USAGE;
 }

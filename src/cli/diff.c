@@ -387,9 +387,8 @@ is_clean(const struct load *load, const char *directory)
 {
 	if (load->snapshot->n_problems == 0)
 		return true;
-	fprintf(stderr, "promptd: %zu mistake%s in \"%s\": see promptd check %s\n",
-		load->snapshot->n_problems, load->snapshot->n_problems == 1 ? "" : "s", directory,
-		directory);
+	page_fail("%zu mistake%s in \"%s\"\nsee promptd check %s", load->snapshot->n_problems,
+		load->snapshot->n_problems == 1 ? "" : "s", directory, directory);
 	return false;
 }
 
@@ -407,7 +406,7 @@ compare_loads(const struct options *options, const struct load *before, const st
 		compare(&comparison, before->snapshot, now->snapshot);
 	bool failed = comparison.arena == NULL || arena_failed(comparison.arena);
 	if (failed)
-		fprintf(stderr, "promptd: out of memory\n");
+		page_fail("out of memory");
 	else
 		prints[options->format](&comparison);
 	if (comparison.arena != NULL)
@@ -423,7 +422,7 @@ cli_diff(const struct options *options)
 	int status = EXIT_USAGE;
 	if (load_open(&before, options, options->operands[0], &error) != 0 ||
 		load_open(&now, options, options->operands[1], &error) != 0)
-		fprintf(stderr, "promptd: %s\n", error.message);
+		page_error(&error);
 	else if (is_clean(&before, options->operands[0]) && is_clean(&now, options->operands[1]))
 		status = compare_loads(options, &before, &now);
 	load_close(&before);

@@ -18,12 +18,14 @@ load_open(struct load *load, const struct options *options, const char *director
 	log_silence();
 	load->rules.allowed_params = options->allowed_params.items;
 	load->rules.strict_projects = options->strict_projects;
+	load->rules.ignored = options->ignored | (options->stock_client ? 0 : 1u << RULE_STOCK_ID);
 	load->store = store_new();
 	load->cycle = load->store == NULL
 			      ? NULL
 			      : cycle_new(&(struct cycle_terms){
 					.directory = directory,
 					.rules = &load->rules,
+					.default_labels = options->default_labels.items,
 					.stopping = &never,
 					.store = load->store,
 					.figures = &load->figures,
@@ -41,9 +43,9 @@ load_open(struct load *load, const struct options *options, const char *director
 	load->snapshot = store_acquire(load->store);
 	const struct error *problem = cycle_root_problem(load->cycle);
 	if (problem != NULL)
-		*error = *problem;
+		error_set(error, "%s\ncreate it, or name another directory", problem->message);
 	else if (load->snapshot == NULL)
-		error_set(error, "files in \"%s\" keep changing: try again", directory);
+		error_set(error, "files in \"%s\" keep changing\ntry again", directory);
 	return load->snapshot != NULL && problem == NULL ? 0 : -1;
 }
 

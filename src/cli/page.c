@@ -1,12 +1,14 @@
 /* page.c -- prints for a terminal with colour, and plainly for other programs. */
 #include "cli/page.h"
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "core/error.h"
 #include "core/text.h"
 
 static bool
@@ -56,6 +58,34 @@ page_text(const char *text, const char *indent)
 		else
 			fwrite(text, 1, length, stdout);
 	}
+}
+
+static void
+print_reason(const char *what, size_t length, const char *advice)
+{
+	fprintf(stderr, "promptd: %.*s\n", (int)length, what);
+	if (*advice != '\0')
+		fprintf(stderr, "  %s\n", advice);
+}
+
+void
+page_error(const struct error *error)
+{
+	size_t length = strlen(error->message), advice = error->advice;
+	print_reason(error->message, advice > 0 ? advice - 2 : length,
+		error->message + (advice > 0 ? advice : length));
+}
+
+void
+page_fail(const char *format, ...)
+{
+	char text[2048];
+	va_list args;
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	size_t length = strcspn(text, "\n");
+	print_reason(text, length, text + length + (text[length] == '\n'));
 }
 
 /* The width of a text, in characters. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/page.h"
 #include "core/arena.h"
 #include "core/buffer.h"
 #include "core/document.h"
@@ -87,7 +88,7 @@ cli_schema(const struct options *options)
 	if (good)
 		puts(indented.data);
 	else
-		fprintf(stderr, "promptd: out of memory\n");
+		page_fail("out of memory");
 	buffer_finish(&text);
 	buffer_finish(&indented);
 	if (errors.arena != NULL)

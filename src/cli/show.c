@@ -26,7 +26,7 @@ with_load(const struct options *options, int (*act)(const struct load *, const s
 	if (load_open(&load, options, options->directory, &error) == 0)
 		status = act(&load, options);
 	else
-		fprintf(stderr, "promptd: %s\n", error.message);
+		page_error(&error);
 	load_close(&load);
 	return status;
 }
@@ -267,9 +267,7 @@ put_values(struct buffer *out, char **operands)
 	for (; *operands != NULL; operands++) {
 		char *equals = strchr(*operands, '=');
 		if (equals == NULL || equals == *operands) {
-			fprintf(stderr,
-				"promptd: \"%s\" is not NAME=VALUE: see promptd render --help\n",
-				*operands);
+			page_fail("\"%s\" is not NAME=VALUE\nsee promptd render --help", *operands);
 			return false;
 		}
 		*equals = '\0';

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/page.h"
 #include "core/digest.h"
 #include "core/name.h"
 #include "core/text.h"
@@ -35,7 +36,7 @@ make_token(const char *name)
 	unsigned char bytes[RANDOM_BYTES], digest_bytes[DIGEST_BYTES];
 	char text[TOKEN_CHARACTERS + 1], token[TOKEN_CHARACTERS + 4];
 	if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes)) {
-		fprintf(stderr, "promptd: no random bytes: %s\n", strerror(errno));
+		page_fail("no random bytes: %s", strerror(errno));
 		return EXIT_FAILURE;
 	}
 	format_token(bytes, text);
@@ -46,7 +47,7 @@ make_token(const char *name)
 	bool failed = digest == NULL || digest_take(digest, digest_bytes) != 0;
 	digest_free(digest);
 	if (failed) {
-		fprintf(stderr, "promptd: out of memory\n");
+		page_fail("out of memory");
 		return EXIT_FAILURE;
 	}
 	printf("%s\n\nThat is the token; it is kept nowhere. In the tokens file:\n\n"
@@ -66,13 +67,12 @@ cli_token(const struct options *options)
 	const char *verb = options->operands[0];
 	const char *name = options->operands[1] != NULL ? options->operands[1] : "litellm";
 	if (strcmp(verb, "new") != 0) {
-		fprintf(stderr, "promptd: token can do \"new\", not %s: see promptd token --help\n",
+		page_fail("token can do \"new\", not %s\nsee promptd token --help",
 			text_quote(&quote, verb));
 		return EXIT_USAGE;
 	}
 	if (!name_is_word(name)) {
-		fprintf(stderr,
-			"promptd: the name %s must be lower-case letters, digits, _, . and -\n",
+		page_fail("the name %s does not fit\nuse lower-case letters, digits, _, . and -",
 			text_quote(&quote, name));
 		return EXIT_USAGE;
 	}

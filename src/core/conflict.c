@@ -61,12 +61,22 @@ compare_version_to_entry(const void *version, const void *entry)
 	return version_compare(version, ((const struct entry *)entry)->prompt->version);
 }
 
-static void
-add_problem(struct problems *problems, const struct prompt *loser, const char *message)
+/* A problem without its words. */
+static struct problem
+loss_of(const struct prompt *loser)
 {
-	if (message != NULL) /* NULL: the arena has failed, which ends the making */
-		problems->items[problems->count++] = (struct problem){
-			loser->unit->path, loser->line, loser->column, ERROR_CONFLICT, message};
+	return (struct problem){.path = loser->unit->path,
+		.line = loser->line,
+		.column = loser->column,
+		.kind = ERROR_CONFLICT,
+		.rule = RULE_CONFLICT};
+}
+
+static void
+add_problem(struct problems *problems, struct problem problem)
+{
+	if (problem.message != NULL) /* NULL: the arena has failed, which ends the making */
+		problems->items[problems->count++] = problem;
 }
 
 static void
@@ -78,11 +88,13 @@ add_double(struct arena *arena, struct problems *problems, const struct claim *l
 	bool versioned = prompt->version != NULL;
 	if (loser->leaving)
 		return;
-	add_problem(problems, prompt,
-		arena_printf(arena, "the prompt %s%s%s is served from %s:%u: delete one of them%s",
-			text_quote(&quote, prompt->id), versioned ? " version " : "",
-			versioned ? prompt->version : "", winner->unit->path, winner->line,
-			versioned ? "" : ", or give them versions"));
+	const struct problem loss = loss_of(prompt);
+	add_problem(
+		problems, problem_of(arena, &loss,
+				  "the prompt %s%s%s is served from %s:%u\ndelete one of them%s",
+				  text_quote(&quote, prompt->id), versioned ? " version " : "",
+				  versioned ? prompt->version : "", winner->unit->path,
+				  winner->line, versioned ? "" : ", or give them versions"));
 }
 
 size_t
@@ -111,19 +123,21 @@ settle_claim(struct arena *arena, const struct label_claim *claim, const struct 
 	struct quote quote;
 	const char *label = text_quote(&quote, claim->label);
 	const struct prompt *prompt = claim->entry->prompt, *holder = first->entry->prompt;
+	const struct problem loss = loss_of(prompt);
 	bool silent = claim->entry->leaving;
 	if (version != NULL && !silent) {
-		add_problem(problems, prompt,
-			arena_printf(arena,
-				"the label %s is a version of this id in %s:%u: rename it", label,
+		add_problem(problems,
+			problem_of(arena, &loss,
+				"the label %s is a version of this id in %s:%u\nrename it", label,
 				version->prompt->unit->path, version->prompt->line));
 	} else if (version == NULL && claim == first) {
 		const char **labels = (const char **)(uintptr_t)claim->entry->labels;
 		labels[claim->entry->n_labels++] = claim->label;
 	} else if (version == NULL && holder != prompt && !silent) {
-		add_problem(problems, prompt,
-			arena_printf(arena, "the label %s is held by %s:%u: take it away from one",
-				label, holder->unit->path, holder->line));
+		add_problem(
+			problems, problem_of(arena, &loss,
+					  "the label %s is held by %s:%u\ntake it away from one",
+					  label, holder->unit->path, holder->line));
 	}
 }
 

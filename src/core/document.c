@@ -19,7 +19,7 @@ charge(struct document *document, size_t nodes, size_t bytes, unsigned line, uns
 	if (document->nodes <= DOCUMENT_MAX_NODES && document->bytes <= DOCUMENT_MAX_BYTES)
 		return 0;
 	errors_add(document->errors, ERROR_VALUE, line, column,
-		"more than %d values or %d MiB of text, aliases expanded: split the file",
+		"more than %d values or %d MiB of text, aliases expanded\nsplit the file",
 		DOCUMENT_MAX_NODES, DOCUMENT_MAX_BYTES >> 20);
 	return -1;
 }
@@ -48,11 +48,11 @@ document_check_text(struct document *document, const char *data, size_t length)
 	const char *problem = NULL;
 	size_t at = text_utf8_span(data, length);
 	if (at < length)
-		problem = "not UTF-8: save the file as UTF-8";
+		problem = "not UTF-8\nsave the file as UTF-8";
 	else if ((at = find_conflict(data, length)) < length)
-		problem = "an unresolved merge conflict: resolve it and remove the marks";
+		problem = "an unresolved merge conflict\nresolve it and remove the marks";
 	else if (length == 0)
-		problem = "the file is empty: delete it, or write a prompt";
+		problem = "the file is empty\ndelete it, or write a prompt";
 	if (problem == NULL)
 		return 0;
 	text_place(data, at, &line, &column);
@@ -173,7 +173,8 @@ drop_repeated(struct document *document, struct member *sorted, size_t count)
 		}
 		if (!sorted[i].merged)
 			errors_add(document->errors, ERROR_SYNTAX, value->key_line,
-				value->key_column, "the key %s is here twice, first on line %u",
+				value->key_column,
+				"the key %s is here twice, first on line %u\nremove one of them",
 				text_quote(&quote, value->key), sorted[winner].value->key_line);
 		drop(&sorted[i]);
 	}
@@ -220,7 +221,7 @@ merge_is_sound(struct document *document, const struct value *merge)
 		if (map->kind == VALUE_MAP)
 			continue;
 		errors_add(document->errors, ERROR_TYPE, map->line, map->column,
-			"<< takes a mapping or a list of mappings, not %s",
+			"<< takes a mapping or a list of mappings, not %s\nname an anchor with *",
 			document_kind_name(map->kind));
 		return false;
 	}
@@ -268,7 +269,7 @@ gather(struct document *document, struct value *map, struct member *members)
 		} else {
 			errors_add(document->errors, ERROR_SYNTAX, member->key_line,
 				member->key_column,
-				"the key \"<<\" is here twice: give it a list of mappings");
+				"the key \"<<\" is here twice\ngive it a list of mappings");
 		}
 	}
 	if (merge != NULL && gather_merge(document, merge, members, &count) != 0)

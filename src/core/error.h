@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "core/rule.h"
+
 struct arena;
 struct value;
 
@@ -18,13 +20,19 @@ enum error_kind {
 	N_ERROR_KINDS
 };
 
-/* Messages are lower case, without full stop, and say what was found and what was wanted. */
+/* The rule that an error of a kind breaks; a warning's own is not known from that. */
+enum rule error_rule(enum error_kind);
+
+/* Messages are lower case, without full stop, and say what was found and what was wanted. Behind a line feed
+ * in a format stands what to do: the message has both on one line. */
 struct error {
 	enum error_kind kind;
+	enum rule rule;
 	unsigned line, column; /* from 1, column in characters; 0: the file as a whole */
 	const struct value *value; /* what it is about, or NULL; borrowed from the document */
 	const char *key; /* the absent or refused key in that value, or NULL */
 	struct error *next;
+	size_t advice; /* where in the message it says what to do; 0: nowhere */
 	char message[240];
 };
 
@@ -33,6 +41,7 @@ struct errors {
 	struct arena *arena;
 	struct error *first, *last;
 	size_t count, warnings;
+	rule_set ignored; /* of which no warning is wanted */
 };
 
 /* Fill an error that is about no place in a file. */
@@ -45,3 +54,14 @@ bool errors_keep(const struct errors *, enum error_kind);
 /* Add an error. Returns it, or NULL where it was not kept. */
 __attribute__((format(printf, 5, 6))) struct error *errors_add(
 	struct errors *, enum error_kind, unsigned line, unsigned column, const char *format, ...);
+
+/* Whether one more warning of a rule is wanted, and would be kept. */
+bool errors_want(const struct errors *, enum rule);
+
+/* Add a warning of a rule, if it is. */
+__attribute__((format(printf, 5, 6))) void errors_warn(
+	struct errors *, enum rule, unsigned line, unsigned column, const char *format, ...);
+
+/* Bring what a format with a line feed gave on one line. Returns where it says what to do, or 0. The text needs
+ * room for one byte more. */
+size_t error_join(char *text);

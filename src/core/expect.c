@@ -8,17 +8,38 @@ expect_about(const struct value *value, struct error *error)
 		error->value = value;
 }
 
+/* How to write what was wanted instead of what was found. */
+static const char *
+advice(enum value_kind wanted, enum value_kind found)
+{
+	static const char *const others[] = {
+		[VALUE_NULL] = "leave it empty",
+		[VALUE_BOOL] = "write true or false",
+		[VALUE_NUMBER] = "write digits, without quotes",
+		[VALUE_STRING] = "write it as text",
+		[VALUE_LIST] = "write a list, [ITEM, ITEM]",
+		[VALUE_MAP] = "write a mapping, KEY: VALUE",
+	};
+	if (wanted != VALUE_STRING)
+		return others[wanted];
+	if (found == VALUE_NUMBER || found == VALUE_BOOL)
+		return "put it in quotes";
+	if (found == VALUE_MAP)
+		return "quote text that starts with { or holds \": \", or write it behind |-";
+	if (found == VALUE_LIST)
+		return "quote text that starts with [ or -, or write it behind |-";
+	return others[wanted];
+}
+
 bool
 expect_kind(
 	struct errors *errors, const struct value *value, enum value_kind kind, const char *name)
 {
 	if (value->kind == kind)
 		return true;
-	bool quotable =
-		kind == VALUE_STRING && (value->kind == VALUE_NUMBER || value->kind == VALUE_BOOL);
-	EXPECT_ERROR(errors, ERROR_TYPE, value, "%s must be %s, not %s%s", name,
+	EXPECT_ERROR(errors, ERROR_TYPE, value, "%s must be %s, not %s\n%s", name,
 		document_kind_name(kind), document_kind_name(value->kind),
-		quotable ? ": put it in quotes" : "");
+		advice(kind, value->kind));
 	return false;
 }
 
@@ -31,8 +52,8 @@ expect_string(struct errors *errors, const struct value *value, const char *name
 void
 expect_missing(struct errors *errors, const struct value *map, const char *key)
 {
-	struct error *error =
-		errors_add(errors, ERROR_MISSING, map->line, map->column, "%s is missing", key);
+	struct error *error = errors_add(
+		errors, ERROR_MISSING, map->line, map->column, "%s is missing\nadd it", key);
 	expect_about(map, error);
 	if (error != NULL)
 		error->key = key;

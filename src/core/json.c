@@ -106,24 +106,30 @@ scan_escape(struct scanner *scanner)
 	size_t start = scanner->at;
 	scanner->at += 2;
 	if (start + 1 >= scanner->length)
-		return fail_at(scanner, start, "the string does not end");
+		return fail_at(
+			scanner, start, "the string does not end\nclose it with a double quote");
 	if (scanner->data[start + 1] != 'u')
 		return strchr("\"\\/bfnrt", scanner->data[start + 1]) != NULL &&
 				       scanner->data[start + 1] != '\0'
 			       ? 0
-			       : fail_at(scanner, start, "an escape that JSON does not know");
+			       : fail_at(scanner, start,
+					 "an escape that JSON does not know\nwrite a backslash as "
+					 "\\\\");
 	int unit = unicode_escape(scanner, start);
 	scanner->at = start + 6;
 	if (unit < 0)
-		return fail_at(scanner, start, "\\u takes four hexadecimal digits");
+		return fail_at(scanner, start,
+			"\\u takes four hexadecimal digits\nwrite a backslash as \\\\");
 	if (unit == 0)
-		return fail_at(scanner, start, "\\u0000: prompts cannot hold that character");
+		return fail_at(scanner, start, "\\u0000, which prompts cannot hold\nremove it");
 	if (unit < 0xd800 || unit > 0xdfff)
 		return 0;
 	int low = unit < 0xdc00 ? unicode_escape(scanner, scanner->at) : -1;
 	scanner->at += 6;
-	return low >= 0xdc00 && low <= 0xdfff ? 0
-					      : fail_at(scanner, start, "half of a surrogate pair");
+	return low >= 0xdc00 && low <= 0xdfff
+		       ? 0
+		       : fail_at(scanner, start,
+				 "half of a surrogate pair\nwrite both, or the character itself");
 }
 
 static int
@@ -133,11 +139,12 @@ scan_string(struct scanner *scanner)
 	for (;;) {
 		int next = peek(scanner);
 		if (next < 0)
-			return fail_at(scanner, start, "the string does not end");
+			return fail_at(scanner, start,
+				"the string does not end\nclose it with a double quote");
 		if (next < 0x20)
 			return fail_at(scanner, scanner->at,
-				next == '\n' ? "a line break in a string: write it as \\n"
-					     : "a control character in a string: write it as an "
+				next == '\n' ? "a line break in a string\nwrite it as \\n"
+					     : "a control character in a string\nwrite it as an "
 					       "escape");
 		if (next == '"')
 			break;
@@ -169,17 +176,21 @@ scan_number(struct scanner *scanner)
 	size_t digits = skip_digits(scanner);
 	if (digits == 0 || (zero && digits > 1))
 		return fail_at(scanner, start,
-			digits == 0 ? "a number without digits" : "a number with a leading zero");
+			digits == 0 ? "a number without digits\nadd them"
+				    : "a number with a leading zero\nremove it, or quote it if it "
+				      "is text");
 	if (peek(scanner) == '.') {
 		scanner->at++;
 		if (skip_digits(scanner) == 0)
-			return fail_at(scanner, start, "a number without digits behind the point");
+			return fail_at(scanner, start,
+				"a number without digits behind the point\nadd them");
 	}
 	if (peek(scanner) == 'e' || peek(scanner) == 'E') {
 		scanner->at++;
 		scanner->at += peek(scanner) == '-' || peek(scanner) == '+';
 		if (skip_digits(scanner) == 0)
-			return fail_at(scanner, start, "a number without digits in the exponent");
+			return fail_at(scanner, start,
+				"a number without digits in the exponent\nadd them");
 	}
 	add_mark(scanner, start);
 	return 0;
@@ -201,21 +212,23 @@ scan_word(struct scanner *scanner)
 	}
 	return fail_at(scanner, start,
 		start < scanner->length
-			? "a value was expected: a string in double quotes, a number, "
-			  "true, false, null, [ or {"
-			: "the text ends where a value was expected");
+			? "a value was expected\nwrite a string in double quotes, a number, "
+			  "true, false, null, or a list or object"
+			: "the text ends where a value was expected\nis the file cut off?");
 }
 
 static int
 scan_member(struct scanner *scanner)
 {
 	if (peek(scanner) != '"')
-		return fail_at(scanner, scanner->at, "a key in double quotes was expected");
+		return fail_at(scanner, scanner->at,
+			"a key in double quotes was expected\nJSON knows no comments and no other "
+			"quotes");
 	if (scan_string(scanner) != 0)
 		return -1;
 	skip_space(scanner);
 	if (peek(scanner) != ':')
-		return fail_at(scanner, scanner->at, "\":\" was expected behind the key");
+		return fail_at(scanner, scanner->at, "\":\" was expected behind the key\nadd it");
 	scanner->at++;
 	return scan_value(scanner);
 }
@@ -235,12 +248,13 @@ scan_items(struct scanner *scanner, int close)
 			break;
 		if (peek(scanner) != ',')
 			return fail_at(scanner, scanner->at,
-				close == '}' ? "\",\" or \"}\" was expected"
-					     : "\",\" or \"]\" was expected");
+				close == '}' ? "\",\" or \"}\" was expected\nadd it"
+					     : "\",\" or \"]\" was expected\nadd it");
 		scanner->at++;
 		skip_space(scanner);
 		if (peek(scanner) == close)
-			return fail_at(scanner, scanner->at, "a comma with nothing behind it");
+			return fail_at(
+				scanner, scanner->at, "a comma with nothing behind it\nremove it");
 	}
 	scanner->at++;
 	return 0;
@@ -250,9 +264,10 @@ static int
 scan_collection(struct scanner *scanner)
 {
 	if (scanner->level == DOCUMENT_MAX_LEVELS)
-		return fail_at(scanner, scanner->at, "more than 64 levels of lists and objects");
+		return fail_at(scanner, scanner->at,
+			"more than 64 levels of lists and objects\nuse fewer");
 	if (scanner->marks.length / sizeof(struct mark) > 2 * DOCUMENT_MAX_NODES)
-		return fail_at(scanner, scanner->at, "more than 100000 values: split the file");
+		return fail_at(scanner, scanner->at, "more than 100000 values\nsplit the file");
 	int close = peek(scanner) == '[' ? ']' : '}';
 	add_mark(scanner, scanner->at++);
 	scanner->level++;
@@ -279,12 +294,14 @@ static int
 scan_text(struct scanner *scanner)
 {
 	if (scanner->length >= 3 && memcmp(scanner->data, "\xef\xbb\xbf", 3) == 0)
-		return fail_at(scanner, 0, "a byte order mark: save the file as UTF-8 without it");
+		return fail_at(scanner, 0, "a byte order mark\nsave the file as UTF-8 without it");
 	if (scan_value(scanner) != 0)
 		return -1;
 	skip_space(scanner);
 	if (scanner->at < scanner->length)
-		return fail_at(scanner, scanner->at, "nothing was expected behind the value");
+		return fail_at(scanner, scanner->at,
+			"nothing was expected behind the value\na file holds one, which may be a "
+			"list of prompts");
 	return scanner->marks.failed ? -1 : 0;
 }
 

@@ -36,10 +36,10 @@ check_content(struct errors *errors, const struct value *message)
 			check_part(errors, part);
 	} else if (content->kind == VALUE_NULL && !optional) {
 		EXPECT_ERROR(errors, ERROR_TYPE, content,
-			"content may be null only beside tool_calls: give it a string");
+			"content may be null only beside tool_calls\ngive it a string");
 	} else if (content->kind == VALUE_MAP) {
 		EXPECT_ERROR(errors, ERROR_TYPE, content,
-			"content must be a string, not a mapping: quote text that starts with {, "
+			"content must be a string, not a mapping\nquote text that starts with {, "
 			"or write it behind |-");
 	} else if (content->kind != VALUE_NULL) {
 		expect_string(errors, content, "content");
@@ -53,6 +53,7 @@ message_check(struct errors *errors, const struct value *message)
 		return;
 	const struct value *role = expect_member(errors, message, "role");
 	if (role != NULL && expect_string(errors, role, "role") != NULL && *role->text == '\0')
-		EXPECT_ERROR(errors, ERROR_VALUE, role, "role is empty: system, user or assistant");
+		EXPECT_ERROR(errors, ERROR_VALUE, role,
+			"role is empty\nwrite system, user or assistant");
 	check_content(errors, message);
 }

@@ -30,7 +30,7 @@ read_name(struct reading *reading, const struct value *value, const char *what,
 	const char *text = expect_string(reading->errors, value, what);
 	if (text == NULL || fits(text))
 		return text;
-	EXPECT_ERROR(reading->errors, ERROR_VALUE, value, "%s %s must be %s", what,
+	EXPECT_ERROR(reading->errors, ERROR_VALUE, value, "%s %s does not fit\nuse %s", what,
 		text_quote(&quote, text), grammar);
 	return NULL;
 }
@@ -56,7 +56,8 @@ read_version(struct reading *reading, const struct value *value)
 		reading->draft->version = value->source;
 	else
 		EXPECT_ERROR(reading->errors, ERROR_VALUE, value,
-			"version %s must be letters, digits, . and -, starting with a letter or "
+			"version %s does not fit\nuse letters, digits, . and -, starting with a "
+			"letter or "
 			"digit",
 			text_quote(&quote, value->source));
 }
@@ -85,8 +86,8 @@ read_model(struct reading *reading, const struct value *value)
 {
 	const char *model = expect_string(reading->errors, value, "prompt_template_model");
 	if (model != NULL && *model == '\0')
-		EXPECT_ERROR(reading->errors, ERROR_WARNING, value,
-			"prompt_template_model is empty and served as null: remove it");
+		errors_warn(reading->errors, RULE_DOUBTFUL, value->line, value->column,
+			"prompt_template_model is empty and served as null\nremove it");
 	else
 		reading->draft->model = model;
 }
@@ -129,7 +130,7 @@ read_params(struct reading *reading, const struct value *value)
 			continue;
 		expect_about(param,
 			errors_add(reading->errors, ERROR_VALUE, param->key_line, param->key_column,
-				"the parameter %s would take the request over: remove it, or start "
+				"the parameter %s would take the request over\nremove it, or start "
 				"promptd with --allow-param",
 				text_quote(&quote, param->key)));
 	}
@@ -160,7 +161,7 @@ add_unknown(struct reading *reading, const struct value *member, const char *mea
 	text_quote(&quote, member->key);
 	expect_about(member, errors_add(reading->errors, kind, member->key_line, member->key_column,
 				     "unknown key %s%s%s%s", quote.text,
-				     meant != NULL ? ", did you mean " : ": ",
+				     meant != NULL ? "\ndid you mean " : "\n",
 				     meant != NULL ? text_quote(&other, meant) : expected,
 				     meant != NULL ? "?" : ""));
 }
@@ -170,7 +171,8 @@ read_default(struct reading *reading, const struct value *value)
 {
 	if (value->kind == VALUE_LIST || value->kind == VALUE_MAP)
 		EXPECT_ERROR(reading->errors, ERROR_TYPE, value,
-			"default must be a string, a number or a boolean, not %s",
+			"default must be a string, a number or a boolean, not %s\nquote it if it "
+			"is text",
 			document_kind_name(value->kind));
 }
 
@@ -225,7 +227,7 @@ read_variable(struct reading *reading, const struct value *value)
 	if (!template_is_name(value->key))
 		expect_about(value,
 			errors_add(reading->errors, ERROR_VALUE, value->key_line, value->key_column,
-				"the variable %s must be letters, digits and _",
+				"the variable %s does not fit\nuse letters, digits and _",
 				text_quote(&quote, value->key)));
 	if (value->kind == VALUE_NULL ||
 		!expect_kind(reading->errors, value, VALUE_MAP, "a variable"))
@@ -258,14 +260,18 @@ read_template(struct reading *reading, const struct value *value)
 	}
 	if (value->kind != VALUE_LIST) {
 		EXPECT_ERROR(reading->errors, ERROR_TYPE, value,
-			"prompt_template must be a list of messages or a string, not %s",
-			document_kind_name(value->kind));
+			"prompt_template must be a list of messages or a string, not %s\n%s",
+			document_kind_name(value->kind),
+			value->kind == VALUE_NULL ? "write the messages, or text"
+			: document_find(value, "role") != NULL
+				? "put a - before each message"
+				: "quote it if it is text, or write it behind |-");
 		return;
 	}
 	reading->draft->messages = value;
 	if (value->count == 0)
-		EXPECT_ERROR(
-			reading->errors, ERROR_WARNING, value, "prompt_template has no messages");
+		errors_warn(reading->errors, RULE_DOUBTFUL, value->line, value->column,
+			"prompt_template has no messages\nadd one");
 	for (const struct value *message = value->first; message != NULL; message = message->next)
 		message_check(reading->errors, message);
 }
@@ -391,7 +397,7 @@ finish_id(struct reading *reading, const struct value *map)
 		expect_missing(reading->errors, map, "prompt_id");
 	else if (find_given(map, "prompt_id") == NULL && path_id == NULL)
 		EXPECT_ERROR(reading->errors, ERROR_MISSING, map,
-			"prompt_id is missing: the file's path does not give one");
+			"prompt_id is missing, and the file's path does not give one\nadd it");
 	else if (find_given(map, "prompt_id") == NULL)
 		draft->id = path_id;
 	draft->path_gives_id =
@@ -410,7 +416,8 @@ check_labels(struct reading *reading, const struct value *map)
 	for (const struct value *item = labels->first; item != NULL; item = item->next)
 		if (item->kind == VALUE_STRING && strcmp(item->text, version) == 0)
 			EXPECT_ERROR(reading->errors, ERROR_VALUE, item,
-				"the label %s is also the version: a request could mean either",
+				"the label %s is also the version, so a request could mean "
+				"either\nrename one",
 				text_quote(&quote, version));
 }
 
@@ -423,7 +430,7 @@ finish_version(struct reading *reading, const struct value *map)
 	struct quote quote, other;
 	if (named != NULL && draft->version != NULL && strcmp(named, draft->version) != 0)
 		EXPECT_ERROR(reading->errors, ERROR_VALUE, document_find(map, "version"),
-			"version %s here, but %s in the file's name",
+			"version %s here, but %s in the file's name\nremove one of them",
 			text_quote(&quote, draft->version), text_quote(&other, named));
 	else if (draft->version == NULL)
 		draft->version = named;
@@ -439,9 +446,9 @@ finish_project_and_slug(struct reading *reading, const struct value *map)
 	if (find_given(map, "project_name") == NULL) {
 		draft->project = reading->names->project;
 		if (reading->names->project_unfit)
-			EXPECT_ERROR(reading->errors, ERROR_WARNING, map,
-				"no project: the first directory's name is not made "
-				"of " WORD_GRAMMAR);
+			errors_warn(reading->errors, RULE_DOUBTFUL, map->line, map->column,
+				"the first directory's name does not fit, so there is no "
+				"project\nuse " WORD_GRAMMAR ", or give a project_name");
 	}
 	if (find_given(map, "slug") != NULL || draft->id == NULL)
 		return;
@@ -450,8 +457,10 @@ finish_project_and_slug(struct reading *reading, const struct value *map)
 	if (name_is_word(last))
 		draft->slug = last;
 	else
-		EXPECT_ERROR(reading->errors, ERROR_WARNING, map,
-			"no slug: %s is not made of " WORD_GRAMMAR, text_quote(&quote, last));
+		errors_warn(reading->errors, RULE_DOUBTFUL, map->line, map->column,
+			"%s does not fit, so there is no slug\nuse " WORD_GRAMMAR
+			", or give a slug",
+			text_quote(&quote, last));
 }
 
 /* The first directory is the project: no file may claim another, or an id of another's. */
@@ -467,13 +476,14 @@ check_strict(struct reading *reading, const struct value *map)
 		return;
 	if (reading->names->project_unfit)
 		EXPECT_ERROR(reading->errors, ERROR_VALUE, map,
-			"the first directory is the project (--projects strict), and its name must "
-			"be " WORD_GRAMMAR);
+			"the first directory is the project (--projects strict), and its name does "
+			"not fit\nuse " WORD_GRAMMAR);
 	if (given != NULL &&
 		(project == NULL || draft->project == NULL || strcmp(draft->project, project) != 0))
 		EXPECT_ERROR(reading->errors, ERROR_VALUE, given,
-			"the first directory is the project (--projects strict): %s%s",
-			project != NULL ? "here that is " : "a file at the top has none",
+			"the first directory is the project (--projects strict), %s%s\nremove "
+			"project_name",
+			project != NULL ? "here " : "and a file at the top has none",
 			project != NULL ? text_quote(&quote, project) : "");
 	size_t length = project != NULL ? strlen(project) : 0;
 	bool is_inside = project == NULL ? strchr(draft->id, '/') == NULL
@@ -481,9 +491,9 @@ check_strict(struct reading *reading, const struct value *map)
 						   draft->id[length] == '/';
 	if (!is_inside && !reading->names->project_unfit)
 		EXPECT_ERROR(reading->errors, ERROR_VALUE, id != NULL ? id : map,
-			"the id must %s%s%s: the first directory is the project (--projects "
-			"strict)",
-			project != NULL ? "begin with " : "have no slash in a file at the top",
+			"the id is not in the file's project (--projects strict)\n%s%s%s",
+			project != NULL ? "begin it with "
+					: "a file at the top has ids without a slash",
 			project != NULL ? project : "", project != NULL ? "/" : "");
 }
 
@@ -504,7 +514,7 @@ prompt_parse(const struct value *value, const struct path_names *names,
 	*draft = (struct draft){.line = value->line, .column = value->column};
 	if (value->kind == VALUE_NULL) {
 		EXPECT_ERROR(errors, ERROR_TYPE, value,
-			"a prompt was expected and there is nothing: write one, or remove this "
+			"a prompt was expected and there is nothing\nwrite one, or remove this "
 			"line");
 		return -1;
 	}
@@ -512,7 +522,7 @@ prompt_parse(const struct value *value, const struct path_names *names,
 		return -1;
 	if (document_find(value, "role") != NULL && document_find(value, "content") != NULL) {
 		EXPECT_ERROR(errors, ERROR_VALUE, value,
-			"this is a message, not a prompt: put the messages under prompt_template");
+			"this is a message, not a prompt\nput the messages under prompt_template");
 		return -1;
 	}
 	for (const struct value *member = value->first; member != NULL; member = member->next)

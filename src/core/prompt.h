@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "core/rule.h"
+
 struct errors;
 struct path_names;
 struct value;
@@ -13,6 +15,7 @@ struct prompt_rules {
 	const char *const
 		*allowed_params; /* forbidden parameters that are fine, NULL-ended, or NULL */
 	bool strict_projects; /* the first directory is the project, and the ids' first segment */
+	rule_set ignored; /* of which no warning is wanted */
 	bool request; /* the body of a request: an id is required, unknown keys are warnings */
 };
 

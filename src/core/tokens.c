@@ -36,7 +36,8 @@ read_name(struct reading *reading, const struct value *value)
 		return;
 	if (!name_is_word(name))
 		EXPECT_ERROR(reading->errors, ERROR_VALUE, value,
-			"name %s must be lower-case letters, digits, _, . and -, such as litellm",
+			"name %s does not fit\nuse lower-case letters, digits, _, . and -, such as "
+			"litellm",
 			text_quote(&quote, name));
 	reading->token->name = arena_copy(reading->arena, name, strlen(name));
 }
@@ -62,10 +63,10 @@ read_digest(struct reading *reading, const struct value *value)
 	bool is_text = value->kind == VALUE_STRING || value->kind == VALUE_NUMBER;
 	if (token->n_digests == 2)
 		EXPECT_ERROR(reading->errors, ERROR_VALUE, value,
-			"a third digest: a token has one, and while it is being changed two");
+			"a third digest\na token has one, and while it is being changed two");
 	else if (!is_text || !read_hex(value->source, token->digests[token->n_digests]))
 		EXPECT_ERROR(reading->errors, ERROR_VALUE, value,
-			"sha256 must be 64 hexadecimal digits, as promptd token new prints them");
+			"sha256 must be 64 hexadecimal digits\ntake them from promptd token new");
 	else
 		token->n_digests++;
 }
@@ -81,7 +82,7 @@ read_digests(struct reading *reading, const struct value *value)
 		read_digest(reading, item);
 	if (value->first == NULL)
 		EXPECT_ERROR(reading->errors, ERROR_VALUE, value,
-			"a token without a digest is nobody's: remove it, or make a new one with "
+			"a token without a digest is nobody's\nremove it, or make a new one with "
 			"promptd token new");
 }
 
@@ -98,14 +99,15 @@ read_projects(struct reading *reading, const struct value *value)
 		const char *name = expect_string(reading->errors, item, "a project");
 		if (name != NULL && !name_is_word(name))
 			EXPECT_ERROR(reading->errors, ERROR_VALUE, item,
-				"project %s must be lower-case letters, digits, _, . and -",
+				"project %s does not fit\nuse lower-case letters, digits, _, . and "
+				"-",
 				text_quote(&quote, name));
 		else if (name != NULL)
 			names[count++] = arena_copy(reading->arena, name, strlen(name));
 	}
 	if (value->first == NULL)
 		EXPECT_ERROR(reading->errors, ERROR_VALUE, value,
-			"an empty list of projects: leave the key out for all of them");
+			"an empty list of projects\nleave the key out for all of them");
 	if (names != NULL)
 		names[count] = NULL;
 	reading->token->projects = names;
@@ -131,7 +133,7 @@ read_right(struct reading *reading, const struct value *value)
 		}
 	if (name != NULL)
 		EXPECT_ERROR(reading->errors, ERROR_VALUE, value,
-			"unknown right %s: read, write and admin are known",
+			"unknown right %s\nread, write and admin are known",
 			text_quote(&quote, name));
 }
 
@@ -168,7 +170,7 @@ read_member(struct reading *reading, const struct value *member)
 		}
 	expect_about(member,
 		errors_add(reading->errors, ERROR_VALUE, member->key_line, member->key_column,
-			"unknown key %s: a token has name, sha256, projects and rights",
+			"unknown key %s\na token has name, sha256, projects and rights",
 			text_quote(&quote, member->key)));
 }
 
@@ -181,12 +183,13 @@ check_reach(struct reading *reading, const struct value *map, bool strict_projec
 		return;
 	if ((token->rights & RIGHT_ADMIN) != 0)
 		EXPECT_ERROR(reading->errors, ERROR_VALUE, map,
-			"a token with projects cannot have the right admin: status and metrics "
-			"tell of all");
+			"a token with projects cannot have the right admin, as status and "
+			"metrics tell of all\nremove one of them");
 	if ((token->rights & RIGHT_WRITE) != 0 && !strict_projects)
 		EXPECT_ERROR(reading->errors, ERROR_VALUE, map,
-			"a token with projects cannot have the right write without --projects "
-			"strict: it could write over others' prompts");
+			"a token with projects cannot have the right write, as it could write over "
+			"others' prompts\nremove one of them, or start promptd with --projects "
+			"strict");
 }
 
 static void
@@ -214,13 +217,13 @@ check_twice(struct errors *errors, const struct tokens *tokens, const struct val
 		if (last->name != NULL && other->name != NULL &&
 			strcmp(last->name, other->name) == 0)
 			EXPECT_ERROR(errors, ERROR_VALUE, map,
-				"the name %s is taken: each token needs one of its own",
+				"the name %s is taken\neach token needs one of its own",
 				last->name);
 		for (size_t k = 0; k < last->n_digests * other->n_digests; k++)
 			if (memcmp(last->digests[k / other->n_digests],
 				    other->digests[k % other->n_digests], DIGEST_BYTES) == 0)
 				EXPECT_ERROR(errors, ERROR_VALUE, map,
-					"the digest of the token %s again: make a token of its own",
+					"the digest of the token %s again\nmake a token of its own",
 					other->name != NULL ? other->name : "above");
 	}
 }
@@ -242,7 +245,7 @@ read_all(struct tokens *tokens, const struct value *root, bool strict_projects,
 	}
 	if (root->first == NULL)
 		EXPECT_ERROR(errors, ERROR_VALUE, root,
-			"no token: nobody could ask. promptd token new makes one");
+			"no token, so nobody could ask\npromptd token new makes one");
 }
 
 struct tokens *
@@ -259,7 +262,7 @@ tokens_parse(const char *data, size_t length, bool strict_projects, struct error
 		read_all(tokens, document.first, strict_projects, errors);
 	else if (errors->count == 0 && tokens->arena != NULL)
 		errors_add(errors, ERROR_SYNTAX, 1, 1,
-			"no token: nobody could ask. promptd token new makes one");
+			"no token, so nobody could ask\npromptd token new makes one");
 	if (tokens->arena != NULL && errors->count == 0 && !arena_failed(tokens->arena) &&
 		!arena_failed(errors->arena))
 		return tokens;

@@ -9,6 +9,7 @@
 #include "core/document.h"
 #include "core/error.h"
 #include "core/json.h"
+#include "core/lint.h"
 #include "core/meter.h"
 #include "core/name.h"
 #include "core/problem.h"
@@ -20,6 +21,7 @@ struct unit_maker {
 	const struct prompt_rules *rules;
 	struct arena *arena;
 	struct digest *digest;
+	struct lint_text text; /* of the file */
 };
 
 /* The one allocation: the unit first, so that a pointer to it is one to this. */
@@ -177,6 +179,13 @@ seal(const struct unit *from)
 	return &block->unit;
 }
 
+static struct problem
+problem_from(const char *path, const struct error *error)
+{
+	return (struct problem){path, error->line, error->column, error->kind, error->rule,
+		error->message, error->advice};
+}
+
 /* Say how many errors were too many to keep. */
 static void
 add_rest(struct arena *arena, const struct errors *errors, size_t kept, struct unit *unit,
@@ -185,6 +194,7 @@ add_rest(struct arena *arena, const struct errors *errors, size_t kept, struct u
 	if (errors->count > kept)
 		problems[unit->n_problems++] = (struct problem){.path = unit->path,
 			.kind = ERROR_VALUE,
+			.rule = RULE_SCHEMA,
 			.message =
 				arena_printf(arena, "%zu errors, of which these are the first %zu",
 					errors->count, kept)};
@@ -202,8 +212,7 @@ take_errors(struct arena *arena, const struct errors *errors, struct unit *unit)
 		return -1;
 	for (const struct error *error = errors->first; error != NULL; error = error->next) {
 		kept += error->kind != ERROR_WARNING;
-		problems[unit->n_problems++] = (struct problem){
-			unit->path, error->line, error->column, error->kind, error->message};
+		problems[unit->n_problems++] = problem_from(unit->path, error);
 	}
 	add_rest(arena, errors, kept, unit, problems);
 	if (unit->n_problems > 0)
@@ -222,6 +231,7 @@ add_prompt(struct unit_maker *maker, const struct value *value, const struct pat
 	struct draft draft;
 	if (prompt_parse(value, names, maker->rules, errors, &draft) != 0)
 		return arena_failed(maker->arena) ? -1 : 0;
+	lint_prompt(&maker->text, value, &draft, errors);
 	return render_prompt(&draft, maker->arena, maker->digest, &prompts[unit->n_prompts++]);
 }
 
@@ -241,7 +251,7 @@ add_prompts(struct unit_maker *maker, const struct document *document, struct un
 		bool is_list = root->kind == VALUE_LIST;
 		if (is_list && root->first == NULL)
 			errors_add(document->errors, ERROR_VALUE, root->line, root->column,
-				"a list without a prompt: delete the file, or write a prompt");
+				"a list without a prompt\ndelete the file, or write a prompt");
 		for (const struct value *value = is_list ? root->first : root; value != NULL;
 			value = is_list ? value->next : NULL)
 			if (add_prompt(maker, value, &names, document->errors, prompts, unit) != 0)
@@ -254,16 +264,19 @@ struct unit *
 unit_new(struct unit_maker *maker, const char *path, const char *data, size_t length)
 {
 	arena_reset(maker->arena);
-	struct errors errors = {.arena = maker->arena};
+	struct errors errors = {.arena = maker->arena,
+		.ignored = maker->rules->ignored | rule_ignored_in(data, length)};
 	struct document document = {.arena = maker->arena, .errors = &errors};
-	struct unit unit = {.path = path};
-	int result = name_is_json_file(path) ? json_parse(&document, data, length)
-					     : yaml_parse(&document, data, length);
+	struct unit unit = {.path = path, .ignored = errors.ignored};
+	maker->text = lint_text_of(data, length, name_is_json_file(path));
+	int result = maker->text.is_json ? json_parse(&document, data, length)
+					 : yaml_parse(&document, data, length);
 	if (arena_failed(maker->arena) || (result != 0 && errors.count == 0))
 		return NULL;
 	if (result == 0 && document.first == NULL)
 		errors_add(&errors, ERROR_SYNTAX, 1, 1,
-			"the file holds no prompt: delete it, or write one");
+			"the file holds no prompt\ndelete it, or write one");
+	lint_file(&maker->text, &errors);
 	if (add_prompts(maker, &document, &unit) != 0 ||
 		take_errors(maker->arena, &errors, &unit) != 0)
 		return NULL;
@@ -273,8 +286,10 @@ unit_new(struct unit_maker *maker, const char *path, const char *data, size_t le
 struct unit *
 unit_new_failed(const char *path, const struct error *error)
 {
-	struct problem problem = {path, error->line, error->column, ERROR_FILE, error->message};
+	struct problem problem = problem_from(path, error);
 	struct unit unit = {.path = path, .problems = &problem, .n_problems = 1, .n_errors = 1};
+	problem.kind = ERROR_FILE;
+	problem.rule = RULE_FILE;
 	return seal(&unit);
 }
 

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "core/digest.h"
+#include "core/rule.h"
 
 struct error;
 struct meter;
@@ -54,6 +55,7 @@ struct unit {
 	size_t n_prompts;
 	const struct problem *problems; /* by line and column */
 	size_t n_problems;
+	rule_set ignored; /* of which the file wants no warning */
 	size_t n_errors; /* problems that are not warnings, and those that were too many to keep */
 };
 

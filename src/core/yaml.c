@@ -46,20 +46,22 @@ remedy(const char *problem)
 	static const struct {
 		const char *start, *remedy;
 	} remedies[] = {
-		{"mapping values",                  ": quote text that holds \": \", and check the indentation"   },
-		{"found character",                 ": indent with spaces, and quote text that starts with @ or `"},
-		{"did not find expected key",       ": check the indentation, and quote the whole text"           },
-		{"did not find expected <document", ": check the indentation"                                     },
-		{"did not find expected alpha",     ": quote text that starts with * or &"                        },
-		{"did not find expected ','",       ": is a bracket not closed?"                                  },
-		{"found unexpected end of stream",  ": is a quote not closed?"                                    },
-		{"found unexpected document",       ": is a quote not closed?"                                    },
-		{"control characters",              ": write them as escapes in double quotes"                    },
+		{"mapping values",                 "quote text that holds \": \", and check the indentation"   },
+		{"found character",                "indent with spaces, and quote text that starts with @ or `"},
+		{"did not find expected key",      "check the indentation, and quote the whole text"           },
+		{"did not find expected '-'",      "align each - of the list, and what belongs to it"          },
+		{"did not find expected alpha",    "quote text that starts with * or &"                        },
+		{"did not find expected ','",      "is a bracket not closed?"                                  },
+		{"found unexpected end of stream", "is a quote not closed?"                                    },
+		{"found unexpected document",      "is a quote not closed?"                                    },
+		{"found unknown escape",           "write a backslash twice, or use single quotes"             },
+		{"found incompatible YAML",        "remove the %YAML line"                                     },
+		{"control characters",             "write them as escapes in double quotes"                    },
 	};
 	for (size_t i = 0; i < sizeof(remedies) / sizeof(remedies[0]); i++)
 		if (strncmp(problem, remedies[i].start, strlen(remedies[i].start)) == 0)
 			return remedies[i].remedy;
-	return "";
+	return "check the indentation, and quote text with special characters";
 }
 
 static void
@@ -76,11 +78,11 @@ add_syntax_error(struct reader *reader)
 			&place.line, &place.column);
 	if (parser->context != NULL)
 		errors_add(reader->document->errors, ERROR_SYNTAX, place.line, place.column,
-			"%s, %s that starts on line %zu%s", parser->problem, parser->context,
+			"%s, %s that starts on line %zu\n%s", parser->problem, parser->context,
 			parser->context_mark.line + 1, remedy(parser->problem));
 	else
-		errors_add(reader->document->errors, ERROR_SYNTAX, place.line, place.column, "%s%s",
-			parser->problem, remedy(parser->problem));
+		errors_add(reader->document->errors, ERROR_SYNTAX, place.line, place.column,
+			"%s\n%s", parser->problem, remedy(parser->problem));
 }
 
 static int
@@ -144,11 +146,12 @@ read_alias(struct reader *reader, const yaml_event_t *event)
 		return document_alias(reader->document, (*found)->value, at.line, at.column);
 	if (found == NULL)
 		errors_add(errors, ERROR_SYNTAX, at.line, at.column,
-			"the alias %s has no anchor before it: quote text that starts with *",
+			"the alias %s has no anchor before it\nquote text that starts with *",
 			text_quote(&quote, name));
 	else
 		errors_add(errors, ERROR_SYNTAX, at.line, at.column,
-			"the alias %s stands inside its own anchor", text_quote(&quote, name));
+			"the alias %s stands inside its own anchor\nremove it",
+			text_quote(&quote, name));
 	return document_value(reader->document, VALUE_NULL, "", at.line, at.column);
 }
 
@@ -175,7 +178,7 @@ tag_kind(struct reader *reader, const yaml_char_t *tag, const yaml_mark_t *mark)
 	struct quote quote;
 	struct place at = place_of(mark);
 	errors_add(reader->document->errors, ERROR_VALUE, at.line, at.column,
-		"the tag %s is not one of YAML's own types: remove it, or quote the text",
+		"the tag %s is not one of YAML's own types\nremove it, or quote the text",
 		text_quote(&quote, (const char *)tag));
 	return -1;
 }
@@ -188,7 +191,7 @@ copy_scalar(struct reader *reader, const yaml_event_t *event)
 	struct place at = place_of(&event->start_mark);
 	if (memchr(text, '\0', event->data.scalar.length) != NULL)
 		errors_add(reader->document->errors, ERROR_VALUE, at.line, at.column,
-			"\\0 in a string: prompts cannot hold that character");
+			"\\0 in a string, which prompts cannot hold\nremove it");
 	return arena_copy(reader->document->arena, text, strlen(text));
 }
 
@@ -205,8 +208,8 @@ warn_of_yaml11(struct reader *reader, const char *text, struct place at)
 	const char *other = scalar_in_yaml11(text);
 	struct quote quote;
 	if (other != NULL)
-		errors_add(reader->document->errors, ERROR_WARNING, at.line, at.column,
-			"YAML 1.1 readers take %s for %s: quote it if it is text",
+		errors_warn(reader->document->errors, RULE_YAML_1_1, at.line, at.column,
+			"YAML 1.1 readers take %s for %s\nquote it if it is text",
 			text_quote(&quote, text), other);
 }
 
@@ -228,10 +231,10 @@ scalar_kind(struct reader *reader, const yaml_event_t *event, const char *text, 
 		warn_of_yaml11(reader, text, at);
 	else if ((int)kind != wanted)
 		errors_add(reader->document->errors, ERROR_VALUE, at.line, at.column,
-			"%s does not fit its tag", text_quote(&quote, text));
+			"%s does not fit its tag\nremove the tag", text_quote(&quote, text));
 	if (*json == NULL)
 		errors_add(reader->document->errors, ERROR_VALUE, at.line, at.column,
-			"the number %s %s: quote it if it is text", text_quote(&quote, text),
+			"the number %s %s\nquote it if it is text", text_quote(&quote, text),
 			*text == '0' ? "has more than 64 bits" : "has no form in JSON");
 	return kind;
 }
@@ -267,7 +270,7 @@ read_key(struct reader *reader, const yaml_event_t *event, struct key *key)
 	struct place at = place_of(&event->start_mark);
 	if (event->type != YAML_SCALAR_EVENT) {
 		errors_add(errors, ERROR_SYNTAX, at.line, at.column,
-			"a key must be plain text: quote one that starts with {, [, * or &");
+			"a key must be plain text\nquote one that starts with {, [, * or &");
 		return -1;
 	}
 	*key = (struct key){.text = copy_scalar(reader, event), .at = at};
@@ -275,8 +278,8 @@ read_key(struct reader *reader, const yaml_event_t *event, struct key *key)
 		return -1;
 	key->merge = is_plain(event) && strcmp(key->text, "<<") == 0;
 	if (*key->text == '\0' && is_plain(event))
-		errors_add(
-			errors, ERROR_SYNTAX, at.line, at.column, "a key is missing before \":\"");
+		errors_add(errors, ERROR_SYNTAX, at.line, at.column,
+			"a key is missing before \":\"\nwrite one, or quote the text");
 	if (event->data.scalar.tag != NULL)
 		tag_kind(reader, event->data.scalar.tag, &event->start_mark);
 	if (event->data.scalar.anchor == NULL)
@@ -330,7 +333,7 @@ check_levels(struct reader *reader, const struct value *value, struct place at)
 	if (reader->level + value->levels <= DOCUMENT_MAX_LEVELS)
 		return 0;
 	errors_add(reader->document->errors, ERROR_VALUE, at.line, at.column,
-		"more than %d levels of lists and mappings", DOCUMENT_MAX_LEVELS);
+		"more than %d levels of lists and mappings\nuse fewer", DOCUMENT_MAX_LEVELS);
 	return -1;
 }
 
@@ -347,7 +350,7 @@ read_collection(struct reader *reader, const yaml_event_t *event)
 	int wanted = tag != NULL ? tag_kind(reader, tag, &event->start_mark) : -1;
 	if (wanted >= 0 && wanted != (int)kind && strcmp((const char *)tag, "!") != 0)
 		errors_add(reader->document->errors, ERROR_VALUE, at.line, at.column,
-			"%s does not fit its tag", document_kind_name(kind));
+			"%s does not fit its tag\nremove the tag", document_kind_name(kind));
 	struct value *value = document_value(reader->document, kind, "", at.line, at.column);
 	if (value == NULL || check_levels(reader, value, at) != 0 ||
 		add_anchor(reader, anchor, value) != 0)
@@ -416,10 +419,10 @@ static const struct oddity {
 	bool starts_line;
 	const char *message;
 } oddities[] = {
-	{"\xc2\x85",     false, "the character U+0085: write it as \"\\u0085\""             },
-	{"\xe2\x80\xa8", false, "the character U+2028: write it as \"\\u2028\""             },
-	{"\xe2\x80\xa9", false, "the character U+2029: write it as \"\\u2029\""             },
-	{"%TAG",         true,  "a tag directive: remove it, only YAML's own tags are known"},
+	{"\xc2\x85",     false, "the character U+0085\nwrite it as \"\\u0085\""                },
+	{"\xe2\x80\xa8", false, "the character U+2028\nwrite it as \"\\u2028\""                },
+	{"\xe2\x80\xa9", false, "the character U+2029\nwrite it as \"\\u2029\""                },
+	{"%TAG",         true,  "a tag directive\nremove it, as only YAML's own tags are known"},
 };
 
 static const char *

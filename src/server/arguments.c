@@ -90,6 +90,17 @@ arguments_print_help(enum command command)
 		printf("\nEach option is also an environment variable: --dir is PROMPTD_DIR.\n");
 }
 
+/* What to type to read on. */
+static const char *
+help_of(enum command command)
+{
+	static char text[64];
+	snprintf(text, sizeof(text), "promptd %s%s--help",
+		command != COMMAND_SERVE ? command_rows[command].name : "",
+		command != COMMAND_SERVE ? " " : "");
+	return text;
+}
+
 static int
 set_from_environment(const struct option_row *row, struct options *options, struct error *error)
 {
@@ -103,28 +114,17 @@ set_from_environment(const struct option_row *row, struct options *options, stru
 	if (value == NULL || (*value == '\0' && row->argument != NULL) ||
 		row->set(options, value, &reason) == 0)
 		return 0;
-	error_set(error, "%s %s", name, reason.message);
+	error_set(error, "%s %s\nsee %s", name, reason.message, help_of(options->command));
 	return -1;
-}
-
-/* What to type to read on. */
-static const char *
-help_of(enum command command)
-{
-	static char text[64];
-	snprintf(text, sizeof(text), "promptd %s%s--help",
-		command != COMMAND_SERVE ? command_rows[command].name : "",
-		command != COMMAND_SERVE ? " " : "");
-	return text;
 }
 
 static void
 refuse_option(char **argv, enum command command, struct error *error)
 {
 	if (optopt > ' ' && optopt < 0x7f)
-		error_set(error, "-%c is not an option here: see %s", optopt, help_of(command));
+		error_set(error, "-%c is not an option here\nsee %s", optopt, help_of(command));
 	else
-		error_set(error, "%s is not an option here: see %s", argv[optind - 1],
+		error_set(error, "%s is not an option here\nsee %s", argv[optind - 1],
 			help_of(command));
 }
 
@@ -151,14 +151,15 @@ set_from_arguments(
 		if (found == 'h') {
 			options->help = true;
 		} else if (found == ':') {
-			error_set(error, "%s takes a value: see %s", argv[optind - 1],
+			error_set(error, "%s takes a value\nsee %s", argv[optind - 1],
 				help_of(options->command));
 			return -1;
 		} else if (found == '?') {
 			refuse_option(argv, options->command, error);
 			return -1;
 		} else if (rows[index]->set(options, optarg, &reason) != 0) {
-			error_set(error, "--%s %s", rows[index]->name, reason.message);
+			error_set(error, "--%s %s\nsee %s", rows[index]->name, reason.message,
+				help_of(options->command));
 			return -1;
 		} else {
 			given[rows[index] - option_rows] = true;
@@ -176,7 +177,7 @@ find_directory(struct options *options, struct error *error)
 			options->directory = usual[i];
 	if (options->directory != NULL)
 		return 0;
-	error_set(error, "there is no ./%s and no %s: name the directory, or see %s", usual[0],
+	error_set(error, "there is no ./%s and no %s\nname the directory, or see %s", usual[0],
 		usual[1], help_of(options->command));
 	return -1;
 }
@@ -188,12 +189,12 @@ take_operands(int count, char **operands, struct options *options, struct error 
 	const struct command_row *row = &command_rows[options->command];
 	int least = row->least, most = row->most + (row->takes_directory ? 1 : 0);
 	if (count < least) {
-		error_set(error, "%s needs %s: see %s", row->name, row->operands,
+		error_set(error, "%s needs %s\nsee %s", row->name, row->operands,
 			help_of(options->command));
 		return -1;
 	}
 	if (row->most >= 0 && count > most) {
-		error_set(error, "%s takes %s, not \"%s\" too: see %s", row->name,
+		error_set(error, "%s takes %s, not \"%s\" too\nsee %s", row->name,
 			most == 0 ? "no operand" : row->operands, operands[most],
 			help_of(options->command));
 		return -1;

@@ -69,7 +69,7 @@ read_file(struct auth *auth, struct buffer *out, struct error *error)
 	}
 	if ((stat.st_mode & S_IROTH) != 0) {
 		error_set(error,
-			"everyone may read the tokens file \"%s\": chmod o-r it, and make new "
+			"everyone may read the tokens file \"%s\"\nchmod o-r it, and make new "
 			"tokens",
 			path);
 		return -1;
@@ -100,7 +100,7 @@ parse(const struct auth *auth, const char *data, size_t length, struct error *er
 		log_errors(auth->terms.tokens_file, &errors);
 	}
 	if (tokens == NULL && errors.count > 0)
-		error_set(error, "the tokens file \"%s\" has mistakes: see above",
+		error_set(error, "the tokens file \"%s\" has mistakes\nsee above",
 			auth->terms.tokens_file);
 	else if (tokens == NULL)
 		error_set(error, "out of memory");

@@ -63,6 +63,7 @@ cycle_new(const struct cycle_terms *terms)
 	bool surveys = survey_init(&cycle->survey) == 0;
 	publisher_init(&cycle->publisher, &(struct publisher_terms){
 						  .directory = terms->directory,
+						  .default_labels = terms->default_labels,
 						  .store = terms->store,
 						  .loader = cycle->loader,
 						  .figures = terms->figures,
@@ -236,6 +237,7 @@ cycle_put_status(struct cycle *cycle, bool all_files, struct buffer *out)
 		.loader = cycle->loader,
 		.watcher = watcher_state(cycle->watcher),
 		.figures = cycle->figures,
+		.default_labels = cycle->terms.default_labels,
 		.settled = is_settled(cycle),
 		.directory = cycle->terms.directory,
 		.resolved = cycle->survey.resolved,

@@ -19,6 +19,7 @@ struct store;
 struct cycle_terms {
 	const char *directory;
 	const struct prompt_rules *rules;
+	const char *const *default_labels; /* NULL-ended */
 	const atomic_bool *stopping; /* set by another thread: a look ends early */
 	struct store *store; /* the cycle is its only publisher */
 	struct figures *figures;

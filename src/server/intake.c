@@ -10,6 +10,7 @@
 #include "core/unit.h"
 #include "server/clock.h"
 #include "server/loader.h"
+#include "server/log.h"
 #include "server/marks.h"
 #include "server/tree.h"
 #include "server/watcher.h"
@@ -21,6 +22,7 @@ enum {
 	RETRY_MS = 2000, /* … and at what could not be read */
 	WRITER_SILENT_MS = 10 * 1000, /* a writer that pauses so long is looked for; … */
 	WRITER_LOST_MS = 60 * 1000, /* … where that cannot be, its close must have been missed */
+	MAX_WARNINGS = 100, /* that are logged of a look */
 	FORCED_TRIES = 100, /* of a look, to read files between two writes, … */
 	FORCED_WAIT_MS = 1, /* … after a pause each */
 };
@@ -51,6 +53,7 @@ intake_begin(struct intake *intake, struct watcher *watcher, bool force, struct 
 	intake->force = force;
 	intake->tries = force ? FORCED_TRIES : 0;
 	intake->look = look;
+	intake->warnings = 0;
 }
 
 /* Whether a file's times are so long ago. */
@@ -104,6 +107,33 @@ swap_unit(struct unit **place, struct unit *unit)
 	*place = unit;
 }
 
+static bool
+has_problem(const struct unit *unit, const struct problem *problem)
+{
+	for (size_t i = 0; unit != NULL && i < unit->n_problems; i++)
+		if (unit->problems[i].rule == problem->rule &&
+			strcmp(unit->problems[i].message, problem->message) == 0)
+			return true;
+	return false;
+}
+
+/* Log those warnings of new content that the content before did not have; only the first ones of a look. */
+static void
+tell_warnings(struct intake *intake, const struct unit *before, const struct unit *now)
+{
+	for (size_t i = 0; i < now->n_problems; i++) {
+		const struct problem *problem = &now->problems[i];
+		struct buffer text = {0};
+		if (problem->kind != ERROR_WARNING || has_problem(before, problem) ||
+			++intake->warnings > MAX_WARNINGS)
+			continue;
+		problem_put(problem, &text);
+		if (!text.failed)
+			log_write(LOG_LEVEL_WARN, text.data, LOG_END);
+		buffer_finish(&text);
+	}
+}
+
 /* Give a file the unit of its newest content, which is taken: good content is served; of bad content the
  * last good version is, be it one that was to be let go. */
 static int
@@ -114,6 +144,8 @@ take_unit(struct intake *intake, struct file *file, struct unit *unit)
 		return -1;
 	}
 	bool good = unit->n_errors == 0;
+	tell_warnings(intake,
+		file->source.faulty != NULL ? file->source.faulty : file->source.served, unit);
 	const struct unit *published = file->before.served;
 	if (!good && file->source.served == NULL && published != NULL)
 		file->source.served = unit_ref(published);
@@ -171,7 +203,7 @@ take_bytes(struct intake *intake, const struct tree_file *found, struct file *fi
 	struct error error;
 	struct tree_file failed = *found;
 	failed.is_transient = true;
-	error_set(&error, "out of memory: the file will be tried again");
+	error_set(&error, "out of memory\nthe file will be tried again");
 	return take_problem(intake, &failed, file, &error);
 }
 

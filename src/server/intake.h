@@ -27,6 +27,7 @@ struct intake {
 	struct watcher *watcher;
 	int64_t now_ms;
 	bool force;
+	size_t warnings; /* that were logged */
 	int tries; /* left to read files that are written over and over */
 	struct look *look; /* what becomes of it */
 };

@@ -54,7 +54,7 @@ resolve(const char *address, struct error *error)
 		.ai_socktype = SOCK_STREAM,
 		.ai_flags = AI_PASSIVE | AI_NUMERICSERV};
 	if (split(address, host, sizeof(host), port, sizeof(port)) != 0) {
-		error_set(error, "\"%s\" is not ADDRESS:PORT", address);
+		error_set(error, "\"%s\" is not ADDRESS:PORT\nwrite 127.0.0.1:8080, say", address);
 		return NULL;
 	}
 	int reason = getaddrinfo(*host != '\0' ? host : NULL, port, &hints, &found);
@@ -139,7 +139,7 @@ listen_open(struct listeners *listeners, const char *address, size_t count,
 	if (found == NULL)
 		return -1;
 	if (loopback_only != NULL && !is_loopback(found->ai_addr)) {
-		error_set(error, "not listening on %s: %s", address, loopback_only);
+		error_set(error, "not listening on %s, as %s", address, loopback_only);
 		freeaddrinfo(found);
 		return -1;
 	}
@@ -149,7 +149,7 @@ listen_open(struct listeners *listeners, const char *address, size_t count,
 		result = open_all(listeners, found, count);
 	if (result != 0) {
 		error_set(error, "cannot listen on %s: %s%s", address, strerror(errno),
-			errno == EADDRINUSE ? ": stop what listens there, or give another --listen"
+			errno == EADDRINUSE ? "\nstop what listens there, or give another --listen"
 					    : "");
 		listen_close(listeners);
 	}

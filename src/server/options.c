@@ -230,6 +230,7 @@ set_format(struct options *options, const char *value, struct error *error)
 	} formats[] = {
 		{"text",     FORMAT_TEXT,     -1           },
 		{"json",     FORMAT_JSON,     -1           },
+		{"gcc",      FORMAT_GCC,      COMMAND_CHECK},
 		{"github",   FORMAT_GITHUB,   COMMAND_CHECK},
 		{"markdown", FORMAT_MARKDOWN, COMMAND_DIFF },
 	};
@@ -239,10 +240,10 @@ set_format(struct options *options, const char *value, struct error *error)
 			options->format = formats[i].format;
 			return 0;
 		}
-	error_set(error, "takes text, json%s, not \"%s\"",
-		options->command == COMMAND_CHECK  ? " or github"
-		: options->command == COMMAND_DIFF ? " or markdown"
-						   : "",
+	error_set(error, "takes text%s, not \"%s\"",
+		options->command == COMMAND_CHECK  ? ", json, gcc or github"
+		: options->command == COMMAND_DIFF ? ", json or markdown"
+						   : " or json",
 		value);
 	return -1;
 }
@@ -258,7 +259,24 @@ set_tokens_file(struct options *options, const char *value, struct error *error)
 static int
 set_ignore(struct options *options, const char *value, struct error *error)
 {
-	return add_names(&options->ignored, value, error);
+	struct option_names ids = {0};
+	if (add_names(&ids, value, error) != 0)
+		return -1;
+	for (size_t i = 0; i < ids.count; i++) {
+		enum rule rule = rule_find(ids.items[i]);
+		if (rule < N_RULES && rule_rows[rule].warning) {
+			options->ignored |= 1u << rule;
+			continue;
+		}
+		error_set(error,
+			"takes rules of warnings, which promptd check --explain all lists, not "
+			"\"%s\"%s",
+			ids.items[i],
+			rule < N_RULES ? ", as what the server does not serve is no matter of taste"
+				       : "");
+		return -1;
+	}
+	return 0;
 }
 
 static int
@@ -355,7 +373,7 @@ const struct option_row option_rows[] = {
 	{"log-format", "FORMAT", set_log_format,
 		"auto (text on a terminal, else JSON lines), text or json", SERVE},
 	{"format", "NAME", set_format,
-		"how to print: text (default) or json; check: github too; diff: markdown too", READ | DIFF},
+		"how to print: text (default) or json; check: gcc (for editors), github; diff: markdown", READ | DIFF},
 	{"ignore", "RULE,...", set_ignore,
 		"do not warn of these; in a file: # promptd: ignore RULE", CHECK},
 	{"profile", "any|stock", set_stock_client,

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/rule.h"
+
 struct error;
 
 /* Those that need a prompt directory come first. */
@@ -23,7 +25,7 @@ enum command {
 };
 
 /* How a command prints what it found. */
-enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_GITHUB, FORMAT_MARKDOWN, N_FORMATS };
+enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_GCC, FORMAT_GITHUB, FORMAT_MARKDOWN, N_FORMATS };
 
 enum { OPTIONS_MAX_NAMES = 32, OPTIONS_MAX_ROWS = 48 };
 
@@ -40,7 +42,7 @@ struct options {
 	const char *directory;
 	char **operands; /* behind the command and its options, NULL-ended; but for a directory */
 	enum format format;
-	struct option_names ignored; /* rules of check */
+	rule_set ignored; /* by check */
 	bool stock_client; /* check for LiteLLM's own client too */
 	const char *explain; /* a rule of check; NULL: none */
 	const char *listen;

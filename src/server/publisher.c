@@ -5,9 +5,11 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/arena.h"
 #include "core/buffer.h"
 #include "core/diff.h"
 #include "core/error.h"
+#include "core/lint.h"
 #include "core/problem.h"
 #include "core/snapshot.h"
 #include "core/store.h"
@@ -112,10 +114,35 @@ log_recoveries(const struct snapshot *before, const struct snapshot *now)
 
 /* A comparison of what was and is published. */
 struct telling {
-	const struct snapshot *now;
-	bool first;
+	const struct snapshot *before, *now; /* before: NULL at first */
+	const char *const *default_labels;
+	struct arena *arena;
+	const struct group *group; /* the last one that was looked at */
+	size_t n_warnings;
 	struct publication *publication;
 };
+
+/* Warn of an id that is served in no version any more when none is asked for. */
+static void
+tell_default(struct telling *telling, const char *id)
+{
+	const struct group *now = snapshot_find(telling->now, id);
+	const struct group *before =
+		telling->before != NULL ? snapshot_find(telling->before, id) : NULL;
+	struct problem problem;
+	if (now == NULL || now == telling->group)
+		return;
+	telling->group = now;
+	if (!lint_group(now, telling->default_labels, telling->arena, &problem) ||
+		++telling->n_warnings > MAX_SAID)
+		return;
+	struct buffer text = {0};
+	problem_put(&problem, &text);
+	if (!text.failed && (before == NULL || !lint_group(before, telling->default_labels,
+						       telling->arena, &problem)))
+		log_write(LOG_LEVEL_WARN, text.data, LOG_END);
+	buffer_finish(&text);
+}
 
 /* Write a line for a prompt that changed; the first ones of all are too many to name. */
 static void
@@ -128,10 +155,11 @@ on_prompt(void *context, const struct entry *before, const struct entry *now)
 			   : now == NULL  ? "prompt removed"
 					  : "prompt changed";
 	const char *commit = telling->now->source_revision;
+	tell_default(telling, prompt->id);
 	telling->publication->added += before == NULL;
 	telling->publication->removed += now == NULL;
 	telling->publication->changed += before != NULL && now != NULL;
-	if (telling->first)
+	if (telling->before == NULL)
 		return;
 	log_write(LOG_LEVEL_INFO, what, LOG_TEXT("prompt_id", prompt->id),
 		LOG_TEXT("prompt_version", prompt->version != NULL ? prompt->version : "-"),
@@ -171,8 +199,15 @@ tell(struct publisher *publisher, const struct snapshot *before, const struct sn
 		.look_ms = offer->look_ms,
 		.latency_ms = latency_ms,
 	};
-	struct telling telling = {now, before == NULL, &publication};
-	diff_prompts(before, now, on_prompt, &telling);
+	struct telling telling = {.before = before,
+		.now = now,
+		.default_labels = publisher->terms.default_labels,
+		.arena = arena_new(),
+		.publication = &publication};
+	if (telling.arena != NULL) {
+		diff_prompts(before, now, on_prompt, &telling);
+		arena_free(telling.arena);
+	}
 	note_publication(publisher, &publication);
 	if (offer->first_ms > 0)
 		histogram_add(&figures->latency, (uint64_t)latency_ms * 1000);
@@ -304,7 +339,8 @@ restate(struct publisher *publisher, enum hold hold, const struct snapshot *newe
 {
 	char *message = publisher->reason;
 	struct loader *loader = publisher->terms.loader;
-	struct problem note = {.path = ".", .kind = ERROR_FILE, .message = message};
+	struct problem note = {
+		.path = ".", .kind = ERROR_FILE, .rule = RULE_FILE, .message = message};
 	struct circumstances circumstances = {NULL, &note, 1};
 	explain(publisher, hold, newest, offer, message, sizeof(publisher->reason));
 	if (publisher->published == NULL) {

@@ -15,6 +15,7 @@ struct store;
 
 struct publisher_terms {
 	const char *directory; /* for messages */
+	const char *const *default_labels; /* NULL-ended */
 	struct store *store; /* this is its only publisher */
 	struct loader *loader;
 	struct figures *figures;

@@ -4,9 +4,11 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "core/arena.h"
 #include "core/buffer.h"
 #include "core/digest.h"
 #include "core/json_put.h"
+#include "core/lint.h"
 #include "core/problem.h"
 #include "core/snapshot.h"
 #include "core/unit.h"
@@ -104,6 +106,50 @@ put_problems(struct buffer *out, const struct snapshot *snapshot)
 	buffer_putc(out, ']');
 }
 
+/* The list of warnings being put. */
+struct warnings {
+	struct buffer *out;
+	bool any;
+};
+
+static void
+put_warning(struct warnings *warnings, const struct problem *problem)
+{
+	struct buffer text = {0};
+	problem_put(problem, &text);
+	buffer_puts(warnings->out, warnings->any ? "," : "");
+	json_put_string(warnings->out, text.failed ? "" : text.data);
+	buffer_finish(&text);
+	warnings->any = true;
+}
+
+static void
+on_warned_file(void *context, const struct file_report *report)
+{
+	const struct unit *unit = report->faulty != NULL ? report->faulty : report->served;
+	for (size_t i = 0; unit != NULL && i < unit->n_problems; i++)
+		if (unit->problems[i].kind == ERROR_WARNING)
+			put_warning(context, &unit->problems[i]);
+}
+
+/* Put what check would warn of, too. */
+static void
+put_warnings(struct buffer *out, const struct status *status)
+{
+	const struct snapshot *snapshot = status->snapshot;
+	struct warnings warnings = {.out = out};
+	struct arena *arena = arena_new();
+	struct problem problem;
+	buffer_puts(out, ",\"warnings\":[");
+	loader_report(status->loader, on_warned_file, &warnings);
+	for (size_t i = 0; snapshot != NULL && arena != NULL && i < snapshot->n_groups; i++)
+		if (lint_group(&snapshot->groups[i], status->default_labels, arena, &problem))
+			put_warning(&warnings, &problem);
+	if (arena != NULL)
+		arena_free(arena);
+	buffer_putc(out, ']');
+}
+
 static void
 put_counts(struct buffer *out, const struct loader_counts *counts)
 {
@@ -192,6 +238,7 @@ status_put(const struct status *status, bool all_files, struct buffer *out)
 {
 	struct listing listing = {.out = out, .all = all_files};
 	put_snapshot(out, status->snapshot, status->settled);
+	put_warnings(out, status);
 	put_text_or_null(out, "source_revision", status->commit);
 	put_directory(out, status);
 	put_watch(out, status);

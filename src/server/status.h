@@ -27,6 +27,7 @@ struct status {
 	const struct loader *loader;
 	const struct watcher_state *watcher;
 	const struct figures *figures;
+	const char *const *default_labels; /* NULL-ended */
 	bool settled;
 	const char *directory; /* as it was given */
 	const char *resolved; /* "" where it is missing */

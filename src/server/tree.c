@@ -441,7 +441,7 @@ read_open(int descriptor, struct tree_file *file, struct buffer *out, struct err
 		return TREE_CHANGED;
 	int reason = read_all(descriptor, out);
 	if (reason == 0 && out->length > TREE_MAX_FILE_BYTES) {
-		error_set(error, "larger than 1 MiB: split the file");
+		error_set(error, "larger than 1 MiB\nsplit the file");
 		return TREE_FAILED;
 	}
 	if (reason != 0) {

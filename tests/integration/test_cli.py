@@ -29,12 +29,11 @@ class Run(unittest.TestCase):
                               env=clean_environment(env))
 
     def assert_fails(self, part, *args, status=(1, 2), env=None):
-        """One line on stderr that says what is wrong, nothing on stdout, and a status."""
+        """On stderr a line that says what is wrong and mostly one that says what to do, nothing on stdout."""
         ended = self.run_promptd(*args, env=env)
         self.assertIn(ended.returncode, status, ended)
         self.assertEqual(ended.stdout, "")
-        self.assertEqual(len(ended.stderr.splitlines()), 1, ended.stderr)
-        self.assertTrue(ended.stderr.endswith("\n"))
+        self.assertRegex(ended.stderr, r"\Apromptd: [^\n]+\n(  [^\n]+\n)?\Z")
         self.assertIn(part, ended.stderr)
 
 
@@ -205,7 +204,7 @@ class Starts(ServerTest):
             [binary(), "--listen", f"127.0.0.1:{first.port}", str(first.directory)],
             capture_output=True, text=True, check=False, timeout=STOP_DEADLINE,
             env=clean_environment())
-        self.assertEqual((ended.returncode, len(ended.stderr.splitlines())), (1, 1), ended.stderr)
+        self.assertEqual((ended.returncode, len(ended.stderr.splitlines())), (1, 2), ended.stderr)
         self.assertEqual(first.text_of("p"), "x")
 
     def test_a_port_is_free_again_after_the_end(self):

@@ -38,10 +38,11 @@ class CommandTest(ServerTest):
         return ended.stdout
 
     def refusal_of(self, *args, status=1, **kwargs):
-        """One line on stderr, and nothing on stdout."""
+        """On stderr a line that says what is wrong and mostly a second one that says what to do; nothing on
+        stdout."""
         ended = self.run_command(*args, **kwargs)
         self.assertEqual((ended.returncode, ended.stdout), (status, ""), ended)
-        self.assertRegex(ended.stderr, r"\Apromptd: [^\n]+\n\Z")
+        self.assertRegex(ended.stderr, r"\Apromptd: [^\n]+\n(  [^\n]+\n)?\Z")
         return ended.stderr
 
     def on_terminal(self, *args):
@@ -70,36 +71,71 @@ class Check(CommandTest):
         self.write(a_yaml="prompt_templat: x\n", b_yaml="prompt_template: x\n",
                    c_yaml='prompt_template: "é"\nslug: "Ä B"\nlabels: [Ok]\n')
         out = self.output_of("check", status=1)
+        words = "  use lower-case letters, digits, _, . and -, starting with a letter or digit"
         self.assertEqual(out.splitlines(), [
-            'a.yaml:1:1: error: unknown key "prompt_templat", did you mean "prompt_template"? [schema]',
-            "  prompt_templat: x",
-            "  ^",
-            "a.yaml:1:1: error: prompt_template is missing [schema]",
-            "  prompt_templat: x",
-            "  ^",
-            'c.yaml:2:7: error: slug "Ä B" must be lower-case letters, digits, _, . and -, starting with a '
-            'letter or digit [schema]',
-            '  slug: "Ä B"',
-            "        ^",
-            'c.yaml:3:10: error: label "Ok" must be lower-case letters, digits, _, . and -, starting with a '
-            'letter or digit, and not all digits [schema]',
-            "  labels: [Ok]",
-            "           ^",
+            'prompts.d/a.yaml:1:1: error: unknown key "prompt_templat" [schema]',
+            '  did you mean "prompt_template"?',
+            "    prompt_templat: x",
+            "    ^",
+            "prompts.d/a.yaml:1:1: error: prompt_template is missing [schema]",
+            "  add it",
+            "    prompt_templat: x",
+            "    ^",
+            'prompts.d/c.yaml:2:7: error: slug "Ä B" does not fit [schema]',
+            words,
+            '    slug: "Ä B"',
+            "          ^",
+            'prompts.d/c.yaml:3:10: error: label "Ok" does not fit [schema]',
+            words + ", and not all digits",
+            "    labels: [Ok]",
+            "             ^",
             "3 files, 1 prompt: 4 errors, 0 warnings"])
+
+    def test_one_line_for_an_editor(self):
+        self.write(a_yaml="prompt_templat: x\n", b_yaml='prompt_template: x\nprompt_template_model: ""\n')
+        self.assertEqual(self.output_of("check", "--format", "gcc", status=1).splitlines(), [
+            'prompts.d/a.yaml:1:1: error: unknown key "prompt_templat": did you mean "prompt_template"? [schema]',
+            "prompts.d/a.yaml:1:1: error: prompt_template is missing: add it [schema]",
+            "prompts.d/b.yaml:2:24: warning: prompt_template_model is empty and served as null: remove it "
+            "[doubtful]"])
 
     def test_a_server_says_the_same(self):
         self.write(a_yaml="prompt_templat: x\n", b_json='{"prompt_template": "x",}',
                    c_yaml=prompt("x", prompt_id="d"), d_yaml=prompt("y"))
         server = self.serve(directory=self.files)
         wait_until(lambda: len(server.problems()) >= 4, "all problems are told")
-        told = [line.rpartition(" [")[0] for line in self.output_of("check", status=1).splitlines()
-                if ": error: " in line]
-        self.assertEqual([t.replace(": error: ", ": ", 1) for t in told], server.problems())
+        self.assertEqual(self.told("error"), server.problems())
+
+    def told(self, severity):
+        """What check says, in the form of the server."""
+        lines = self.run_command("check", "--format", "gcc").stdout.splitlines()
+        return [line.rpartition(" [")[0].replace(f": {severity}: ", ": ", 1).removeprefix("prompts.d/")
+                for line in lines if f": {severity}: " in line]
+
+    def test_a_server_warns_in_the_same_words(self):
+        self.write(a_yaml='prompt_template: "Hi { name }"\n', b_v1_yaml=prompt("x", labels=["beta"]),
+                   b_v2_yaml=prompt("y"), my__x_yaml=prompt("x {a}", variables={"b": {}}),
+                   n_yaml="# promptd: ignore yaml-1.1\nprompt_template: x\nversion: no\n")
+        server = self.serve(directory=self.files)
+        server.wait_for_text("a", "Hi { name }")
+        told = self.told("warning")
+        self.assertEqual(len(told), 4, told)
+        self.assertEqual(sorted(server.get("/-/status").json["warnings"]), sorted(told))
+        logged = [m for m in server.messages() if ".yaml:" in m]
+        self.assertEqual(sorted(logged), sorted(told))
+        self.assertEqual(server.problems(), [])
+        server.replace("a.yaml", 'prompt_template: "Ho { name }"\n')  # the same mistake is not told again
+        server.wait_for_text("a", "Ho { name }")
+        server.replace("b.v2.yaml", prompt("z"))
+        server.replace("c.yaml", 'prompt_template: "{% if x %}"\n')
+        server.wait_for_text("c", "{% if x %}")
+        logged = [m for m in server.messages() if ".yaml:" in m][len(logged):]
+        self.assertEqual([m[:9] for m in logged], ["c.yaml:1:"])
 
     def test_warnings_alone_are_no_failure(self):
         self.write(p_yaml='prompt_template: x\nprompt_template_model: ""\n')
         out = self.output_of("check")
-        self.assertIn("p.yaml:2:24: warning: ", out)
+        self.assertIn("prompts.d/p.yaml:2:24: warning: ", out)
         self.assertTrue(out.endswith("1 file, 1 prompt: 0 errors, 1 warning\n"), out)
 
     def test_fresh_files_and_gits_lock_are_not_waited_for(self):
@@ -112,18 +148,19 @@ class Check(CommandTest):
     def test_json(self):
         self.write(a_yaml="prompt_templat: x\n", b_yaml="prompt_template: x\n")
         report = json.loads(self.output_of("check", "--format", "json", status=1))
+        self.assertEqual(report["directory"], "prompts.d")
         self.assertEqual({k: report[k] for k in ("files", "prompts", "errors", "warnings")},
                          {"files": 2, "prompts": 1, "errors": 2, "warnings": 0})
         self.assertEqual(report["problems"][0], {
             "file": "a.yaml", "line": 1, "column": 1, "severity": "error", "rule": "schema",
-            "message": 'unknown key "prompt_templat", did you mean "prompt_template"?'})
+            "message": 'unknown key "prompt_templat": did you mean "prompt_template"?'})
 
     def test_annotations_of_github(self):
         self.write(a_yaml="prompt_templat: x\n", b_yaml='prompt_template: x\nslug: "50%: a, b"\n')
         lines = self.output_of("check", "--format", "github", status=1).splitlines()
         self.assertEqual(lines[0], "::error file=prompts.d/a.yaml,line=1,col=1::unknown key "
-                                   '"prompt_templat", did you mean "prompt_template"? [schema]')
-        self.assertIn('slug "50%25: a, b"', lines[2])
+                                   '"prompt_templat": did you mean "prompt_template"? [schema]')
+        self.assertIn('slug "50%25: a, b" does not fit: use ', lines[2])
 
     def test_nothing_to_check(self):
         self.assertIn("no prompt file", self.refusal_of("check", status=2))
@@ -142,14 +179,16 @@ class Lint(CommandTest):
         "unused-variable": (MESSAGE + "x {a}\nvariables: {a: {}, b: {}}\n", (4, 20),
                             MESSAGE + "x {a} {b}\nvariables: {a: {}, b: {}}\n"),
         "undeclared-variable": (MESSAGE + "x {a} {bb}\nvariables: {a: {}}\n", (3, 18),
-                                MESSAGE + "x {a} {\\d}\nvariables: {a: {}}\n"),
+                                MESSAGE + "x {a} {\\d} {3}\nvariables: {a: {}}\n"),
         "placeholder-in-parts": (MESSAGE + "[{type: text, text: 'x {a}'}]\n", (3, 35),
                                  MESSAGE + "[{type: text, text: 'x {a'}]\n"),
         "template-logic": (MESSAGE + "|-\n    x\n    {% if y %}\n", (5, 5),
                            MESSAGE + "|-\n    x\n    { % if y %}\n"),
         "spaced-placeholder": (MESSAGE + "x { a }\n", (3, 14), MESSAGE + "'x { \"a\": 1 } {{ a }}'\n"),
         "cut-text": (MESSAGE + "x # y\n", (3, 13), MESSAGE + "'x # y'\n"),
-        "secret": (MESSAGE + "x sk-abcdefghijklmnopqrstuvwxyz\n", (3, 14), MESSAGE + "x task-abcdefghijklmnopqrstuvwxyz\n"),
+        "secret": (MESSAGE + "x sk-abcdefghijklmnopqrstuvwxyz\n", (3, 14),
+                   MESSAGE + "x task-abcdefghijklmnopqrstuvwxyz sk-xxxxxxxxxxxxxxxxxxxxxxxxxx\n"),
+        "yaml-1.1": ("prompt_template: x\nversion: no\n", (2, 10), "prompt_template: x\nversion: 'no'\n"),
         "doubtful": ('prompt_template: x\nprompt_template_model: ""\n', (2, 24), "prompt_template: x\n"),
     }
 
@@ -201,7 +240,7 @@ class Lint(CommandTest):
 
     def test_errors_cannot_be_ignored(self):
         for rule in ("syntax", "schema", "file", "conflict", "nonsense"):
-            self.assertIn("--explain all", self.refusal_of("check", "--ignore", rule, status=2))
+            self.assertIn("--explain all lists", self.refusal_of("check", "--ignore", rule, status=2))
 
 
 class Show(CommandTest):
@@ -248,7 +287,7 @@ class Show(CommandTest):
         self.write(a__b_yaml=prompt('Say {what} to {who}: "é"'))
         self.assertEqual(self.output_of("render", "a/b", "what=x=1", "who=\"you\"\n"),
                          'user\n  Say x=1 to "you"\n  : "é"\n')
-        self.assertIn("who has no value: add who=VALUE", self.refusal_of("render", "a/b", "what=x"))
+        self.assertIn("who has no value\n  add who=VALUE\n", self.refusal_of("render", "a/b", "what=x"))
         self.assertIn("NAME=VALUE", self.refusal_of("render", "a/b", "x", status=2))
 
     def test_what_is_not_there(self):
@@ -388,7 +427,7 @@ class Usage(CommandTest):
                           ("check", "a", "b"), ("render",), ("check", "--format", "xml")):
             with self.subTest(arguments):
                 told = self.refusal_of(*arguments, status=2)
-                self.assertRegex(told, rf"see promptd {arguments[0]} --help|--format takes")
+                self.assertRegex(told, rf"\n  see promptd {arguments[0]} --help\n")
 
     def test_options_come_from_the_environment_too(self):
         self.write(p_yaml=prompt("x"))

@@ -362,9 +362,9 @@ class StrictProjects(TokenTest):
         told = dict(p.split(":", 1) for p in server.problems())
         self.assertEqual(sorted(told), ["A B/unfit.yaml", "a/other.yaml", "a/steals.yaml",
                                         "claims.yaml", "up.yaml"])
-        self.assertIn('here that is "a"', told["a/other.yaml"])
-        self.assertIn("the id must begin with a/", told["a/steals.yaml"])
-        self.assertIn("no slash in a file at the top", told["up.yaml"])
+        self.assertIn('here "a"', told["a/other.yaml"])
+        self.assertIn("begin it with a/", told["a/steals.yaml"])
+        self.assertIn("a file at the top has ids without a slash", told["up.yaml"])
         self.assertEqual([p["prompt_id"] for p in server.get("/prompts").json["prompts"]],
                          ["a/b", "a/good", "top"])
 

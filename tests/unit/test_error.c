@@ -74,7 +74,7 @@ long_messages_stay_utf8(void **state)
 		text[length] = '\0';
 		error_set(&error, "%s", text);
 		length = strlen(error.message);
-		EXPECT(length >= sizeof(error.message) - 4 && length < sizeof(error.message),
+		EXPECT(length >= sizeof(error.message) - 5 && length < sizeof(error.message),
 			"shift %d: %zu bytes", shift, length);
 		EXPECT(text_utf8_span(error.message, length) == length, "shift %d: not UTF-8",
 			shift);

@@ -10,15 +10,18 @@ static const struct {
 	enum value_kind kind, wanted;
 	const char *message; /* NULL: it is what was wanted */
 } cases[] = {
-	{VALUE_STRING, VALUE_STRING, NULL						  },
-	{VALUE_MAP,    VALUE_MAP,    NULL						  },
-	{VALUE_NUMBER, VALUE_STRING, "it must be a string, not a number: put it in quotes" },
-	{VALUE_BOOL,   VALUE_STRING, "it must be a string, not a boolean: put it in quotes"},
-	{VALUE_NULL,   VALUE_STRING, "it must be a string, not null"                       },
-	{VALUE_LIST,   VALUE_STRING, "it must be a string, not a list"                     },
-	{VALUE_NUMBER, VALUE_MAP,    "it must be a mapping, not a number"                  },
-	{VALUE_STRING, VALUE_LIST,   "it must be a list, not a string"                     },
-	{VALUE_STRING, VALUE_BOOL,   "it must be a boolean, not a string"                  },
+	{VALUE_STRING, VALUE_STRING, NULL							 },
+	{VALUE_MAP,    VALUE_MAP,    NULL							 },
+	{VALUE_NUMBER, VALUE_STRING, "it must be a string, not a number: put it in quotes"        },
+	{VALUE_BOOL,   VALUE_STRING, "it must be a string, not a boolean: put it in quotes"       },
+	{VALUE_NULL,   VALUE_STRING, "it must be a string, not null: write it as text"            },
+	{VALUE_LIST,   VALUE_STRING,
+         "it must be a string, not a list: quote text that starts with [ or -, or write it "
+		"behind |-"								       },
+	{VALUE_NUMBER, VALUE_MAP,
+         "it must be a mapping, not a number: write a mapping, KEY: VALUE"                        },
+	{VALUE_STRING, VALUE_LIST,   "it must be a list, not a string: write a list, [ITEM, ITEM]"},
+	{VALUE_STRING, VALUE_BOOL,   "it must be a boolean, not a string: write true or false"    },
 };
 
 static void
@@ -70,7 +73,7 @@ members_are_expected(void **state)
 	assert_ptr_equal(expect_member(&errors, &map, "here"), &member);
 	assert_null(errors.first);
 	assert_null(expect_member(&errors, &map, "there"));
-	assert_string_equal(errors.first->message, "there is missing");
+	assert_string_equal(errors.first->message, "there is missing: add it");
 	assert_int_equal(errors.first->kind, ERROR_MISSING);
 	assert_int_equal(errors.first->line, 5);
 	assert_int_equal(errors.first->column, 6);

@@ -66,75 +66,93 @@ static const struct {
 	const char *text, *error;
 } refused[] = {
 	ROW("", "1:1: the file is empty: delete it, or write a prompt"),
-	ROW(" ", "1:2: the text ends where a value was expected"),
+	ROW(" ", "1:2: the text ends where a value was expected: is the file cut off?"),
 	ROW("\xef\xbb\xbf{}", "1:1: a byte order mark: save the file as UTF-8 without it"),
-	ROW("{}{}", "1:3: nothing was expected behind the value"),
-	ROW("nullx", "1:5: nothing was expected behind the value"),
-	ROW("1 2", "1:3: nothing was expected behind the value"),
-	ROW("[1],", "1:4: nothing was expected behind the value"),
-	ROW("[]]", "1:3: nothing was expected behind the value"),
-	ROW("0x10", "1:2: nothing was expected behind the value"),
-	ROW("1.5.5", "1:4: nothing was expected behind the value"),
-	ROW("1e5e5", "1:4: nothing was expected behind the value"),
-	ROW("true false", "1:6: nothing was expected behind the value"),
-	ROW("\xc2\xa0{}", "1:1: a value was expected: a string in double quotes, a number, true, "
-			  "false, null, [ or {"),
-	ROW("01", "1:1: a number with a leading zero"),
-	ROW("-01", "1:1: a number with a leading zero"),
-	ROW("00", "1:1: a number with a leading zero"),
-	ROW("-", "1:1: a number without digits"),
-	ROW("[-]", "1:2: a number without digits"),
-	ROW("-.5", "1:1: a number without digits"),
-	ROW("-Infinity", "1:1: a number without digits"),
-	ROW("1.", "1:1: a number without digits behind the point"),
-	ROW("2.e3", "1:1: a number without digits behind the point"),
-	ROW("1e", "1:1: a number without digits in the exponent"),
-	ROW("1e+", "1:1: a number without digits in the exponent"),
-	ROW("1e-a", "1:1: a number without digits in the exponent"),
-	ROW("[1,]", "1:4: a comma with nothing behind it"),
-	ROW("[1,\n ]", "2:2: a comma with nothing behind it"),
-	ROW("{\"a\":1,}", "1:8: a comma with nothing behind it"),
-	ROW("{,}", "1:2: a key in double quotes was expected"),
-	ROW("{1:2}", "1:2: a key in double quotes was expected"),
-	ROW("{null:2}", "1:2: a key in double quotes was expected"),
-	ROW("{", "1:2: a key in double quotes was expected"),
-	ROW("{\"a\"}", "1:5: \":\" was expected behind the key"),
-	ROW("{\"a\" 1}", "1:6: \":\" was expected behind the key"),
-	ROW("{\"a\":1 \"b\"}", "1:8: \",\" or \"}\" was expected"),
-	ROW("{\"a\":1", "1:7: \",\" or \"}\" was expected"),
-	ROW("{\"a\":1]", "1:7: \",\" or \"}\" was expected"),
-	ROW("[1 2]", "1:4: \",\" or \"]\" was expected"),
-	ROW("[1}", "1:3: \",\" or \"]\" was expected"),
-	ROW("[1", "1:3: \",\" or \"]\" was expected"),
-	ROW("\"abc", "1:1: the string does not end"),
-	ROW("\"abc\\\"", "1:1: the string does not end"),
-	ROW("\"abc\\", "1:5: the string does not end"),
+	ROW("{}{}", "1:3: nothing was expected behind the value: a file holds one, which may be a "
+		    "list of prompts"),
+	ROW("nullx", "1:5: nothing was expected behind the value: a file holds one, which may be a "
+		     "list of prompts"),
+	ROW("1 2", "1:3: nothing was expected behind the value: a file holds one, which may be a "
+		   "list of prompts"),
+	ROW("[1],", "1:4: nothing was expected behind the value: a file holds one, which may be a "
+		    "list of prompts"),
+	ROW("[]]", "1:3: nothing was expected behind the value: a file holds one, which may be a "
+		   "list of prompts"),
+	ROW("0x10", "1:2: nothing was expected behind the value: a file holds one, which may be a "
+		    "list of prompts"),
+	ROW("1.5.5", "1:4: nothing was expected behind the value: a file holds one, which may be a "
+		     "list of prompts"),
+	ROW("1e5e5", "1:4: nothing was expected behind the value: a file holds one, which may be a "
+		     "list of prompts"),
+	ROW("true false", "1:6: nothing was expected behind the value: a file holds one, which may "
+			  "be a list of prompts"),
+	ROW("\xc2\xa0{}",
+		"1:1: a value was expected: write a string in double quotes, a number, true, "
+		"false, null, or a list or object"),
+	ROW("01", "1:1: a number with a leading zero: remove it, or quote it if it is text"),
+	ROW("-01", "1:1: a number with a leading zero: remove it, or quote it if it is text"),
+	ROW("00", "1:1: a number with a leading zero: remove it, or quote it if it is text"),
+	ROW("-", "1:1: a number without digits: add them"),
+	ROW("[-]", "1:2: a number without digits: add them"),
+	ROW("-.5", "1:1: a number without digits: add them"),
+	ROW("-Infinity", "1:1: a number without digits: add them"),
+	ROW("1.", "1:1: a number without digits behind the point: add them"),
+	ROW("2.e3", "1:1: a number without digits behind the point: add them"),
+	ROW("1e", "1:1: a number without digits in the exponent: add them"),
+	ROW("1e+", "1:1: a number without digits in the exponent: add them"),
+	ROW("1e-a", "1:1: a number without digits in the exponent: add them"),
+	ROW("[1,]", "1:4: a comma with nothing behind it: remove it"),
+	ROW("[1,\n ]", "2:2: a comma with nothing behind it: remove it"),
+	ROW("{\"a\":1,}", "1:8: a comma with nothing behind it: remove it"),
+	ROW("{,}", "1:2: a key in double quotes was expected: JSON knows no comments and no other "
+		   "quotes"),
+	ROW("{1:2}", "1:2: a key in double quotes was expected: JSON knows no comments and no "
+		     "other quotes"),
+	ROW("{null:2}", "1:2: a key in double quotes was expected: JSON knows no comments and no "
+			"other quotes"),
+	ROW("{", "1:2: a key in double quotes was expected: JSON knows no comments and no other "
+		 "quotes"),
+	ROW("{\"a\"}", "1:5: \":\" was expected behind the key: add it"),
+	ROW("{\"a\" 1}", "1:6: \":\" was expected behind the key: add it"),
+	ROW("{\"a\":1 \"b\"}", "1:8: \",\" or \"}\" was expected: add it"),
+	ROW("{\"a\":1", "1:7: \",\" or \"}\" was expected: add it"),
+	ROW("{\"a\":1]", "1:7: \",\" or \"}\" was expected: add it"),
+	ROW("[1 2]", "1:4: \",\" or \"]\" was expected: add it"),
+	ROW("[1}", "1:3: \",\" or \"]\" was expected: add it"),
+	ROW("[1", "1:3: \",\" or \"]\" was expected: add it"),
+	ROW("\"abc", "1:1: the string does not end: close it with a double quote"),
+	ROW("\"abc\\\"", "1:1: the string does not end: close it with a double quote"),
+	ROW("\"abc\\", "1:5: the string does not end: close it with a double quote"),
 	ROW("[\"a\n\"]", "1:4: a line break in a string: write it as \\n"),
 	ROW("\"\t\"", "1:2: a control character in a string: write it as an escape"),
 	ROW("\"\x1f\"", "1:2: a control character in a string: write it as an escape"),
-	ROW("\"\\a\"", "1:2: an escape that JSON does not know"),
-	ROW("\"\\'\"", "1:2: an escape that JSON does not know"),
-	ROW("\"\\x41\"", "1:2: an escape that JSON does not know"),
-	ROW("\"\\U0041\"", "1:2: an escape that JSON does not know"),
-	ROW("\"\\\n\"", "1:2: an escape that JSON does not know"),
-	ROW("\"\\u12g4\"", "1:2: \\u takes four hexadecimal digits"),
-	ROW("\"\\u 123\"", "1:2: \\u takes four hexadecimal digits"),
-	ROW("\"\\u12\"", "1:2: \\u takes four hexadecimal digits"),
-	ROW("\"\\u", "1:2: \\u takes four hexadecimal digits"),
-	ROW("\"\\u0000\"", "1:2: \\u0000: prompts cannot hold that character"),
-	ROW("{\"\\u0000\":1}", "1:3: \\u0000: prompts cannot hold that character"),
-	ROW("\"\\ud83d\"", "1:2: half of a surrogate pair"),
-	ROW("\"\\ude00\"", "1:2: half of a surrogate pair"),
-	ROW("\"\\ud83dx\"", "1:2: half of a surrogate pair"),
-	ROW("\"\\ud83d\\n\"", "1:2: half of a surrogate pair"),
-	ROW("\"\\ud83d\\ud83d\"", "1:2: half of a surrogate pair"),
-	ROW("\"é\\ud83d\\u0041\"", "1:3: half of a surrogate pair"),
+	ROW("\"\\a\"", "1:2: an escape that JSON does not know: write a backslash as \\\\"),
+	ROW("\"\\'\"", "1:2: an escape that JSON does not know: write a backslash as \\\\"),
+	ROW("\"\\x41\"", "1:2: an escape that JSON does not know: write a backslash as \\\\"),
+	ROW("\"\\U0041\"", "1:2: an escape that JSON does not know: write a backslash as \\\\"),
+	ROW("\"\\\n\"", "1:2: an escape that JSON does not know: write a backslash as \\\\"),
+	ROW("\"\\u12g4\"", "1:2: \\u takes four hexadecimal digits: write a backslash as \\\\"),
+	ROW("\"\\u 123\"", "1:2: \\u takes four hexadecimal digits: write a backslash as \\\\"),
+	ROW("\"\\u12\"", "1:2: \\u takes four hexadecimal digits: write a backslash as \\\\"),
+	ROW("\"\\u", "1:2: \\u takes four hexadecimal digits: write a backslash as \\\\"),
+	ROW("\"\\u0000\"", "1:2: \\u0000, which prompts cannot hold: remove it"),
+	ROW("{\"\\u0000\":1}", "1:3: \\u0000, which prompts cannot hold: remove it"),
+	ROW("\"\\ud83d\"", "1:2: half of a surrogate pair: write both, or the character itself"),
+	ROW("\"\\ude00\"", "1:2: half of a surrogate pair: write both, or the character itself"),
+	ROW("\"\\ud83dx\"", "1:2: half of a surrogate pair: write both, or the character itself"),
+	ROW("\"\\ud83d\\n\"", "1:2: half of a surrogate pair: write both, or the character itself"),
+	ROW("\"\\ud83d\\ud83d\"",
+		"1:2: half of a surrogate pair: write both, or the character itself"),
+	ROW("\"é\\ud83d\\u0041\"",
+		"1:3: half of a surrogate pair: write both, or the character itself"),
 	ROW("\"\xff\"", "1:2: not UTF-8: save the file as UTF-8"),
 	ROW("\"\xc0\x80\"", "1:2: not UTF-8: save the file as UTF-8"),
 	ROW("\"\xed\xa0\x80\"", "1:2: not UTF-8: save the file as UTF-8"),
 	ROW("\"\xf4\x90\x80\x80\"", "1:2: not UTF-8: save the file as UTF-8"),
-	ROW("{\"a\":1,\"a\":2}", "1:8: the key \"a\" is here twice, first on line 1"),
-	ROW("{\"é\":1,\n\"\\u00e9\":2}", "2:1: the key \"é\" is here twice, first on line 1"),
+	ROW("{\"a\":1,\"a\":2}",
+		"1:8: the key \"a\" is here twice, first on line 1: remove one of them"),
+	ROW("{\"é\":1,\n\"\\u00e9\":2}",
+		"2:1: the key \"é\" is here twice, first on line 1: remove one of them"),
 };
 
 /* None of these begins a value. */
@@ -183,18 +201,22 @@ forbidden_texts_are_refused(void **state)
 		expect_refusal(refused[i].text, strlen(refused[i].text), refused[i].error);
 	for (size_t i = 0; i < LENGTH(words); i++)
 		expect_refusal(words[i], strlen(words[i]),
-			"1:1: a value was expected: a string in double quotes, a number, true, "
-			"false, null, [ or {");
+			"1:1: a value was expected: write a string in double quotes, a number, "
+			"true, "
+			"false, null, or a list or object");
 }
 
 static void
 raw_nul_is_refused(void **state)
 {
 	(void)state;
-	expect_refusal("{}\0", 3, "1:3: nothing was expected behind the value");
+	expect_refusal("{}\0", 3,
+		"1:3: nothing was expected behind the value: a file holds one, which may be a list "
+		"of prompts");
 	expect_refusal(
 		"\"a\0b\"", 5, "1:3: a control character in a string: write it as an escape");
-	expect_refusal("\"a\\\0\"", 5, "1:3: an escape that JSON does not know");
+	expect_refusal("\"a\\\0\"", 5,
+		"1:3: an escape that JSON does not know: write a backslash as \\\\");
 }
 
 /* Every start of a text is refused, whatever lies behind it in memory. */
@@ -236,7 +258,8 @@ sixty_four_levels_are_enough(void **state)
 	expect_text("64 levels", describe_text(json_parse, text, strlen(text)), text);
 	free(text);
 	text = nested(65);
-	expect_refusal(text, strlen(text), "1:193: more than 64 levels of lists and objects");
+	expect_refusal(
+		text, strlen(text), "1:193: more than 64 levels of lists and objects: use fewer");
 	free(text);
 }
 

@@ -46,21 +46,21 @@ a_last_good_version_competes_like_a_good_file(void **state)
 			ROW(ROW("a.yaml", "prompt_template: x"),
 				ROW("z.yaml", "prompt_template: x")),
 			"a - a.yaml\nz - z.yaml stale\n"
-			"z.yaml:2:1: prompt_template is missing\n"),
+			"z.yaml:2:1: prompt_template is missing: add it\n"),
 		ROW("its path can win",
 			ROW(ROW("a.yaml", "{prompt_id: z, prompt_template: x}"),
 				ROW("z.yaml", "prompt_template: x")),
 			"z - z.yaml stale\n"
 			"a.yaml:1:1: the prompt \"z\" is served from z.yaml:1: delete one of them, "
 			"or give them versions\n"
-			"z.yaml:2:1: prompt_template is missing\n"),
+			"z.yaml:2:1: prompt_template is missing: add it\n"),
 		ROW("its path can lose",
 			ROW(ROW("a.yaml", "prompt_template: x"),
 				ROW("z.yaml", "{prompt_id: a, prompt_template: x}")),
 			"a - a.yaml\n"
 			"z.yaml:1:1: the prompt \"a\" is served from a.yaml:1: delete one of them, "
 			"or give them versions\n"
-			"z.yaml:2:1: prompt_template is missing\n"),
+			"z.yaml:2:1: prompt_template is missing: add it\n"),
 	};
 	static const struct file bad = {"z.yaml", "# bad\nversion: 1\n"};
 	(void)state;
@@ -110,9 +110,10 @@ a_file_that_never_was_good_is_a_problem_alone(void **state)
 	struct snapshot *snapshot = snapshot_of(&source, 1, digest);
 	(void)state;
 	expect_text("errors without warnings", describe_snapshot(snapshot),
-		"a.yaml:2:10: version \"no way\" must be letters, digits, . and -, starting with a "
+		"a.yaml:2:10: version \"no way\" does not fit: use letters, digits, . and -, "
+		"starting with a "
 		"letter or digit\n"
-		"a.yaml:3:1: unknown key \"modle\", did you mean \"prompt_template_model\"?\n");
+		"a.yaml:3:1: unknown key \"modle\": did you mean \"prompt_template_model\"?\n");
 	assert_int_equal(snapshot->n_prompts, 0);
 	unit_unref(source.faulty);
 	snapshot_free(snapshot);
@@ -436,7 +437,7 @@ meters_outlive_edits(void **state)
 static void
 problems_are_lines(void **state)
 {
-	static const struct problem whole = {"a/b.yaml", 0, 0, false, "permission denied"};
+	static const struct problem whole = {.path = "a/b.yaml", .message = "permission denied"};
 	struct buffer out = {0};
 	(void)state;
 	problem_put(&whole, &out);

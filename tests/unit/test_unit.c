@@ -87,10 +87,10 @@ a_unit_with_errors_has_no_prompts(void **state)
 	assert_int_equal(unit->n_errors, 2);
 	expect_text("errors and a warning", describe_unit(unit),
 		"a.yaml:2:35: prompt_template must be a list of messages or a string, not a "
-		"number\n"
+		"number: quote it if it is text, or write it behind |-\n"
 		"a.yaml:3:35: YAML 1.1 readers take \"no\" for the boolean false: quote it if it "
 		"is text\n"
-		"a.yaml:4:38: unknown key \"modle\", did you mean \"prompt_template_model\"?\n");
+		"a.yaml:4:38: unknown key \"modle\": did you mean \"prompt_template_model\"?\n");
 	assert_int_not_equal(unit->problems[0].kind, ERROR_WARNING);
 	assert_int_equal(unit->problems[1].kind, ERROR_WARNING);
 	unit_unref(unit);

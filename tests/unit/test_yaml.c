@@ -80,15 +80,17 @@ static const struct {
 		"a",
 		"1:1: not UTF-8: save the file as UTF-8"),
 	ROW("duplicate key", "{a: 1, b: 2, a: 3}",
-		"1:14: the key \"a\" is here twice, first on line 1"),
+		"1:14: the key \"a\" is here twice, first on line 1: remove one of them"),
 	ROW("same key, quoted", "a: 1\n'a': 2\n",
-		"2:1: the key \"a\" is here twice, first on line 1"),
+		"2:1: the key \"a\" is here twice, first on line 1: remove one of them"),
 	ROW("merge key twice", "{<<: {a: 1}, <<: {b: 2}}",
 		"1:14: the key \"<<\" is here twice: give it a list of mappings"),
 	ROW("merge of a scalar", "{<<: a}",
-		"1:6: << takes a mapping or a list of mappings, not a string"),
+		"1:6: << takes a mapping or a list of mappings, not a string: name an anchor with "
+		"*"),
 	ROW("merge of scalars", "{<<: [{a: 1}, 2]}",
-		"1:15: << takes a mapping or a list of mappings, not a number"),
+		"1:15: << takes a mapping or a list of mappings, not a number: name an anchor with "
+		"*"),
 	ROW("local tag", "!a b",
 		"1:1: the tag \"!a\" is not one of YAML's own types: remove it, or quote the text"),
 	ROW("Python tag", "!!python/none x",
@@ -98,9 +100,9 @@ static const struct {
 		"1:1: the tag \"!a\" is not one of YAML's own types: remove it, or quote the text"),
 	ROW("tag of a key", "{!a b: c}",
 		"1:2: the tag \"!a\" is not one of YAML's own types: remove it, or quote the text"),
-	ROW("unfit integer", "!!int a", "1:1: \"a\" does not fit its tag"),
-	ROW("unfit boolean", "!!bool no", "1:1: \"no\" does not fit its tag"),
-	ROW("unfit list", "!!map []", "1:1: a list does not fit its tag"),
+	ROW("unfit integer", "!!int a", "1:1: \"a\" does not fit its tag: remove the tag"),
+	ROW("unfit boolean", "!!bool no", "1:1: \"no\" does not fit its tag: remove the tag"),
+	ROW("unfit list", "!!map []", "1:1: a list does not fit its tag: remove the tag"),
 	ROW("not a number", ".nan",
 		"1:1: the number \".nan\" has no form in JSON: quote it if it is text"),
 	ROW("infinity", "[-.inf]",
@@ -109,21 +111,23 @@ static const struct {
 		"1:2: the alias \"a\" has no anchor before it: quote text that starts with *"),
 	ROW("alias into the last document", "&a b\n---\n*a\n",
 		"3:1: the alias \"a\" has no anchor before it: quote text that starts with *"),
-	ROW("alias inside a list", "&a [*a]", "1:5: the alias \"a\" stands inside its own anchor"),
+	ROW("alias inside a list", "&a [*a]",
+		"1:5: the alias \"a\" stands inside its own anchor: remove it"),
 	ROW("alias inside a map", "a: &a\n  b: {c: *a}\n",
-		"2:10: the alias \"a\" stands inside its own anchor"),
+		"2:10: the alias \"a\" stands inside its own anchor: remove it"),
 	ROW("merge of itself", "&a {<<: *a}",
-		"1:9: << takes a mapping or a list of mappings, not null"),
+		"1:9: << takes a mapping or a list of mappings, not null: name an anchor with *"),
 	ROW("alias as a key", "{&a b: 1, ? *a : 2}",
 		"1:13: a key must be plain text: quote one that starts with {, [, * or &"),
 	ROW("list as a key", "{[a]: b}",
 		"1:2: a key must be plain text: quote one that starts with {, [, * or &"),
 	ROW("map as a key", "{{a}}",
 		"1:2: a key must be plain text: quote one that starts with {, [, * or &"),
-	ROW("empty key", "?\n: a\n", "1:2: a key is missing before \":\""),
-	ROW("NUL escape", "\"a\\0\"", "1:1: \\0 in a string: prompts cannot hold that character"),
+	ROW("empty key", "?\n: a\n",
+		"1:2: a key is missing before \":\": write one, or quote the text"),
+	ROW("NUL escape", "\"a\\0\"", "1:1: \\0 in a string, which prompts cannot hold: remove it"),
 	ROW("NUL escape in a key", "{\"\\x00\": 1}",
-		"1:2: \\0 in a string: prompts cannot hold that character"),
+		"1:2: \\0 in a string, which prompts cannot hold: remove it"),
 	ROW("tab indentation", "a:\n\tb: c\n",
 		"2:1: found character that cannot start any token, while scanning for the next "
 		"token that starts on line 2: indent with spaces, and quote text that starts with "
@@ -134,12 +138,16 @@ static const struct {
 		"1:4: control characters are not allowed: write them as escapes in double quotes"),
 	ROW("half a surrogate pair", "\"\\ud83d\"",
 		"1:4: found invalid Unicode character escape code, while parsing a quoted scalar "
-		"that starts on line 1"),
-	ROW("version 9.9", "%YAML 9.9\n---\na\n", "1:1: found incompatible YAML document"),
+		"that starts on line 1: check the indentation, and quote text with special "
+		"characters"),
+	ROW("version 9.9", "%YAML 9.9\n---\na\n",
+		"1:1: found incompatible YAML document: remove the %YAML line"),
 	ROW("tag directive", "# a\n%TAG !y! tag:yaml.org,2002:\n---\n!y!str 1\n",
-		"2:1: a tag directive: remove it, only YAML's own tags are known"),
+		"2:1: a tag directive: remove it, as only YAML's own tags are known"),
 	ROW("unknown tag handle", "!e!a b",
-		"1:1: found undefined tag handle, while parsing a node that starts on line 1"),
+		"1:1: found undefined tag handle, while parsing a node that starts on line 1: "
+		"check "
+		"the indentation, and quote text with special characters"),
 };
 
 static void
@@ -248,7 +256,7 @@ block_levels_count_too(void **state)
 	(void)state;
 	put_times(&text, "- ", 65);
 	expect_refusal("65 block lists", text.data, text.length,
-		"1:129: more than 64 levels of lists and mappings");
+		"1:129: more than 64 levels of lists and mappings: use fewer");
 	buffer_finish(&text);
 }
 

@@ -1,0 +1,103 @@
+/* rule.c -- everything that may be said of a prompt file, by names under which it is explained and switched off. */
+#include "core/rule.h"
+
+#include <string.h>
+
+const struct rule_row rule_rows[N_RULES] = {
+  /* clang-format off */
+	[RULE_SYNTAX] = {"syntax", false,
+		"The text is not YAML or JSON.",
+		"Nothing of the file is served. The message says where reading ended; the mistake is there or "
+		"just before."},
+	[RULE_SCHEMA] = {"schema", false,
+		"A key is unknown or missing, or a value is not what it has to be.",
+		"Nothing of the file is served. promptd-prompts(5) and the README list the keys."},
+	[RULE_FILE] = {"file", false,
+		"The file cannot be read, or is none.",
+		"Look at its mode, its owner and where links lead."},
+	[RULE_CONFLICT] = {"conflict", false,
+		"Two files claim the same prompt, version or label.",
+		"One of them wins, by its path; delete the other, or give them versions."},
+	[RULE_DOUBTFUL] = {"doubtful", true,
+		"A value is served, but perhaps not as it was meant.",
+		"A name that does not fit is left out, and an empty model or template is none."},
+	[RULE_YAML_1_1] = {"yaml-1.1", true,
+		"YAML 1.1 reads a value otherwise.",
+		"promptd reads YAML 1.2, where no is text and 010 is ten; other tools that read the file may not. "
+		"Quotes make it the same for all."},
+	[RULE_UNUSED_VARIABLE] = {"unused-variable", true,
+		"A variable is declared and stands in no message.",
+		"Callers are asked for a value that changes nothing. Use it, or delete its declaration."},
+	[RULE_UNDECLARED_VARIABLE] = {"undeclared-variable", true,
+		"Braces name a variable that is not declared.",
+		"Where a prompt declares variables, all other braces are text, and reach the model as they are. "
+		"Declare it, or correct its name."},
+	[RULE_PLACEHOLDER_IN_PARTS] = {"placeholder-in-parts", true,
+		"A placeholder stands in a list of parts.",
+		"LiteLLM's own client fills in plain texts only. Write the message as one text."},
+	[RULE_TEMPLATE_LOGIC] = {"template-logic", true,
+		"A text has the logic of another template language.",
+		"{% if %}, {{#if}} and the like are not carried out: they reach the model as they are. "
+		"Make two prompts, or two versions."},
+	[RULE_SPACED_PLACEHOLDER] = {"spaced-placeholder", true,
+		"Single braces have spaces in them.",
+		"{ name } is text; {name} and {{ name }} are placeholders."},
+	[RULE_CUT_TEXT] = {"cut-text", true,
+		"A text is cut by a comment.",
+		"YAML begins a comment at \" #\". Put the text in quotes, or behind |-."},
+	[RULE_SECRET] = {"secret", true,
+		"Something looks like a secret.",
+		"Prompts are in git, and served to everyone who may read them. Take it out, and change it: it is "
+		"known now."},
+	[RULE_NO_DEFAULT] = {"no-default", true,
+		"No version is served when none is asked for.",
+		"Labels are in use for this id, and none of them is a default label. Give one version the label, "
+		"such as production."},
+	[RULE_STOCK_ID] = {"stock-id", true,
+		"LiteLLM's own client takes the id apart.",
+		"It cuts ids at the first .v or _v, so that my_video and my_voice are the same for it. Rename the "
+		"prompt, or leave --profile stock out if you do not register ids with it."},
+	[RULE_NEAR_LIMIT] = {"near-limit", true,
+		"Something is nearly as large as it may be.",
+		"A file may have 1 MiB, an id 200 bytes. What is larger is refused."},
+  /* clang-format on */
+};
+
+enum rule
+rule_find(const char *id)
+{
+	for (int i = 0; i < N_RULES; i++)
+		if (strcmp(rule_rows[i].id, id) == 0)
+			return (enum rule)i;
+	return N_RULES;
+}
+
+/* The warning of an id that is not terminated, as a set; empty where there is none. */
+static rule_set
+set_of(const char *id, size_t length)
+{
+	for (int i = 0; i < N_RULES; i++)
+		if (rule_rows[i].warning && strlen(rule_rows[i].id) == length &&
+			memcmp(rule_rows[i].id, id, length) == 0)
+			return 1u << i;
+	return 0;
+}
+
+rule_set
+rule_ignored_in(const char *data, size_t length)
+{
+	static const char words[] = "# promptd: ignore ";
+	const char *at = data, *end = data + length;
+	rule_set ignored = 0;
+	while ((at = memmem(at, (size_t)(end - at), words, sizeof(words) - 1)) != NULL) {
+		at += sizeof(words) - 1;
+		while (at < end && *at != '\n') {
+			size_t span = 0;
+			while (at + span < end && strchr(" ,\r\n", at[span]) == NULL)
+				span++;
+			ignored |= set_of(at, span);
+			at += span > 0 ? span : 1;
+		}
+	}
+	return ignored;
+}
