@@ -32,7 +32,8 @@ error_join(char *text)
 	if (end == NULL)
 		return 0;
 	memmove(end + 2, end + 1, strlen(end + 1) + 1);
-	memcpy(end, ": ", 2);
+	end[0] = ':';
+	end[1] = ' ';
 	return (size_t)(end + 2 - text);
 }
 
