@@ -39,7 +39,7 @@ static const struct {
 	{"a.yaml", "prompt_template: |- # b\n  a\n", ""},
 	{"a.yaml", "prompt_template: [{role: u, content: é a # b\n  }, {role: u, content: c # d\n}]\n",
 		"1:41 cut-text, 2:26 cut-text"},
-	{"a.yaml", "x-m: &m [{role: u, content: a # b\n  }]\nprompt_template: *m\n", ""},
+	{"a.yaml", "x-m: &m [{role: u, content: a # b\n  }]\nprompt_template: *m\n", "1:30 cut-text"},
 	{"a.yaml", "prompt_template: x\ndescription: " SECRET "\n", "2:14 secret"},
 	{"a.yaml", "# " SECRET "\nprompt_template: x\n", "1:3 secret"},
 	{"a.yaml", "prompt_template: desk-a1b2c3d4e5f6g7h8i9j0k1 sk-short\n", ""},

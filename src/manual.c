@@ -1,0 +1,95 @@
+/* manual.c -- makes promptd(8) at build time: the table of options goes in the place of two lines of its template. */
+#include <ctype.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/options.h"
+
+/* What a manual says beyond the help. */
+static const struct {
+	const char *option, *text;
+} additions[] = {
+  /* clang-format off */
+	{"admin-listen", "Both kinds of addresses have\n.Pa /health\nand\n.Pa /ready .\nGuard this one."},
+	{"tokens-file", "See\n.Sx TOKENS ."},
+	{"on-bad-file",
+		"Holding suits files that come from git, where a commit is good or it is not.\nBefore there was a set without "
+		"any problem, nothing is held."},
+	{"ready-when", "Later a bad file does not turn it red."},
+	{"watch", "See\n.Xr inotify 7 ."},
+	{"poll", "A look takes no more than a 200th of the time."},
+	{"git-wait", "A lock that is older is taken for the remains of a git that was killed."},
+	{"min-prompts", "That guards against the accident of an empty volume."},
+	{"workers", "Each has a socket of its own."},
+	{"format",
+		"gcc puts each thing that check finds on one line, as compilers do and editors read it; github makes "
+		"annotations of a pull request; markdown makes a comment of what diff finds."},
+  /* clang-format on */
+};
+
+static const char *
+addition_to(const char *option)
+{
+	for (size_t i = 0; i < sizeof(additions) / sizeof(additions[0]); i++)
+		if (strcmp(additions[i].option, option) == 0)
+			return additions[i].text;
+	return NULL;
+}
+
+/* Print what an option takes: words to choose from, or a placeholder. */
+static void
+print_argument(const char *argument)
+{
+	bool words = islower((unsigned char)*argument);
+	printf(words ? " Cm " : " Ar ");
+	for (; *argument != '\0'; argument++)
+		if (*argument == '|')
+			printf(" | ");
+		else
+			putchar(tolower((unsigned char)*argument));
+}
+
+static void
+print_option(const struct option_row *row)
+{
+	const char *more = addition_to(row->name);
+	printf(".It Fl -%s", row->name);
+	if (row->argument != NULL)
+		print_argument(row->argument);
+	printf("\n%c%s.\n", toupper((unsigned char)*row->help), row->help + 1);
+	if (more != NULL)
+		printf("%s\n", more);
+}
+
+/* Print the options of serving, or all others. */
+static void
+print_options(bool of_serve)
+{
+	printf(".Bl -tag -width Ds\n");
+	for (size_t i = 0; i < n_option_rows; i++)
+		if (option_is_of(&option_rows[i], COMMAND_SERVE) == of_serve)
+			print_option(&option_rows[i]);
+	printf(".El\n");
+}
+
+/* Usage: promptd_manual TEMPLATE OUTPUT */
+int
+main(int argc, char **argv)
+{
+	char line[1024];
+	if (argc != 3 || freopen(argv[1], "r", stdin) == NULL ||
+		freopen(argv[2], "w", stdout) == NULL) {
+		fprintf(stderr, "promptd_manual: cannot open the template or the output\n");
+		return EXIT_FAILURE;
+	}
+	while (fgets(line, sizeof(line), stdin) != NULL)
+		if (strcmp(line, ".\\\" options of serve\n") == 0)
+			print_options(true);
+		else if (strcmp(line, ".\\\" other options\n") == 0)
+			print_options(false);
+		else
+			fputs(line, stdout);
+	return ferror(stdin) || fclose(stdout) != 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
