@@ -188,10 +188,11 @@ class Promptd:
 
     files: {relative path: text} to begin with. directory: serve this one instead of an own.
     wrapper: a command that ends in exec of its arguments, such as setpriv. program: another promptd.
+    command: the whole command, which must listen on any free port of loopback.
     """
 
     def __init__(self, *args, files=None, directory=None, env=None, wrapper=(),
-                 program=None):
+                 program=None, command=None):
         self.args = args
         self.files = files or {}
         self.temporary = None
@@ -199,6 +200,7 @@ class Promptd:
         self.env = env
         self.wrapper = list(wrapper)
         self.program = program or binary()
+        self.command = command
         self.process = None
         self.port = None
         self.lines = []
@@ -236,9 +238,10 @@ class Promptd:
             self.write(path, text)
 
     def start(self):
+        command = self.command or [*self.wrapper, self.program, "--listen", "127.0.0.1:0",
+                                   *self.args, str(self.directory)]
         self.process = subprocess.Popen(
-            [*self.wrapper, self.program, "--listen", "127.0.0.1:0", *self.args,
-             str(self.directory)],
+            command,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             env=clean_environment(self.env), cwd=self.temporary)
         self.reader = threading.Thread(target=self._collect, daemon=True)
