@@ -30,6 +30,7 @@ static const struct row {
 	{ENDPOINT_METRICS,   METHOD_GET,  RIGHT_ADMIN,            api_metrics  },
 	{ENDPOINT_STATUS,    METHOD_GET,  RIGHT_ADMIN,            api_status   },
 	{ENDPOINT_RELOAD,    METHOD_POST, RIGHT_ADMIN,            api_reload   },
+	{ENDPOINT_OPENAPI,   METHOD_GET,  RIGHT_READ,             api_openapi  },
 };
 
 enum { N_ROWS = sizeof(rows) / sizeof(rows[0]) };

@@ -100,3 +100,4 @@ void api_write(const struct request *, struct reply *);
 void api_metrics(const struct request *, struct reply *);
 void api_status(const struct request *, struct reply *);
 void api_reload(const struct request *, struct reply *);
+void api_openapi(const struct request *, struct reply *);

@@ -275,6 +275,7 @@ static const char *const endpoint_names[N_ENDPOINTS] = {
 	[ENDPOINT_METRICS] = "metrics",
 	[ENDPOINT_STATUS] = "status",
 	[ENDPOINT_RELOAD] = "reload",
+	[ENDPOINT_OPENAPI] = "openapi",
 };
 
 static void

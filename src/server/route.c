@@ -142,6 +142,7 @@ parse_path(struct arena *arena, const char *path, size_t length, struct target *
 		{"/metrics",                        ENDPOINT_METRICS},
 		{"/-/status",                       ENDPOINT_STATUS },
 		{"/-/reload",                       ENDPOINT_RELOAD },
+		{"/openapi.json",                   ENDPOINT_OPENAPI},
 	};
 	static const char prompts[] = "/prompts/";
 	size_t prefix = sizeof(prompts) - 1;

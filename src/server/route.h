@@ -16,6 +16,7 @@ enum endpoint {
 	ENDPOINT_METRICS, /* /metrics */
 	ENDPOINT_STATUS, /* /-/status */
 	ENDPOINT_RELOAD, /* /-/reload */
+	ENDPOINT_OPENAPI, /* /openapi.json */
 	N_ENDPOINTS
 };
 

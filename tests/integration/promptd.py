@@ -16,6 +16,8 @@ import unittest
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
+import contract
+
 PROMPTS_D = Path(__file__).resolve().parents[2] / "prompts.d"
 LITELLM = "/beta/litellm_prompt_management"
 DEADLINE = 10.0  # seconds; generous, because sanitizers are slow
@@ -125,7 +127,10 @@ class Response:
 
 
 class RawConnection:
-    """A socket that sends exactly the bytes it is told to and reads replies one by one."""
+    """A socket that sends exactly the bytes it is told to and reads replies one by one. As long as what it
+    sends are requests, the replies are those of the contract."""
+
+    REQUEST = re.compile(rb"(GET|HEAD|POST) (\S+) HTTP/1\.[01]\r\n(.*?)\r\n\r\n", re.DOTALL)
 
     def __init__(self, port, receive_buffer=None):
         self.socket = socket.socket()
@@ -134,6 +139,7 @@ class RawConnection:
         self.socket.settimeout(DEADLINE)
         self.socket.connect(("127.0.0.1", port))
         self.buffered = b""
+        self.sent = b""
 
     def __enter__(self):
         return self
@@ -142,7 +148,19 @@ class RawConnection:
         self.socket.close()
 
     def send(self, data):
+        if self.sent is not None:
+            self.sent += data
         self.socket.sendall(data)
+
+    def _next_request(self):
+        """(method, target) of the next request that was sent; None from the first on that is none."""
+        request = self.REQUEST.match(self.sent) if self.sent else None
+        if request is None or b"\r\n\r\n" in request[3]:
+            self.sent = None
+            return None
+        length = re.search(rb"^content-length: *(\d+)\s*$", request[3], re.IGNORECASE | re.MULTILINE)
+        self.sent = self.sent[request.end() + int(length[1] if length else 0):]
+        return request[1].decode(), request[2].decode("latin-1")
 
     def _receive(self):
         data = self.socket.recv(65536)
@@ -166,7 +184,11 @@ class RawConnection:
         while len(self.buffered) < length:
             self._receive()
         body, self.buffered = self.buffered[:length], self.buffered[length:]
-        return Response(int(status), reason, headers, body)
+        response = Response(int(status), reason, headers, body)
+        request = self._next_request()
+        if request is not None:
+            contract.check(*request, response.status, headers, body)
+        return response
 
     def read_to_end(self):
         """All bytes until the server ends the connection."""
@@ -411,7 +433,23 @@ def ask(connection, method, path, body=None, headers=None):
     """One request over a connection of http.client that may serve further ones."""
     connection.request(method, path, body=body, headers=headers or {})
     reply = connection.getresponse()
-    return Response(reply.status, reply.reason, reply.headers, reply.read())
+    answer = Response(reply.status, reply.reason, reply.headers, reply.read())
+    contract.check(method, path, answer.status, answer.headers, answer.body)
+    return answer
+
+
+def why_no_namespaces():
+    """Why a small disk of one's own cannot be had; empty where it can."""
+    try:
+        tried = subprocess.run(
+            ["unshare", "-rm", "mount", "-t", "tmpfs", "tmpfs", "/mnt"], capture_output=True,
+            text=True, check=False, env=clean_environment())
+    except FileNotFoundError:
+        return "unshare is missing: install util-linux"
+    if tried.returncode == 0:
+        return ""
+    return ("a user and mount namespace cannot be had (allow kernel.unprivileged_userns_clone, or "
+            "run as root): " + tried.stderr.strip())
 
 
 class ServerTest(unittest.TestCase):
@@ -442,6 +480,17 @@ class ServerTest(unittest.TestCase):
         server.__enter__()
         cls.shared_servers = [*getattr(cls, "shared_servers", []), server]
         cls.addClassCleanup(server.__exit__, None, None, None)
+        return server
+
+    def serve_on_small_disk(self, size):
+        """A writable server whose directory is a file system of so many bytes, which nobody else sees."""
+        reason = why_no_namespaces()
+        if reason:
+            self.skipTest(reason)
+        script = 'for last; do :; done; mount -t tmpfs -o size=%s tmpfs "$last" && exec "$@"' % size
+        server = self.serve("--writable", wrapper=["unshare", "-rm", "sh", "-c", script, "sh"])
+        inside = Path(f"/proc/{server.process.pid}/root") / server.directory.relative_to("/")
+        server.directory = inside
         return server
 
     def assert_detail(self, response, status, part=""):

@@ -140,12 +140,15 @@ class Sight(TokenTest):
     def test_no_answer_tells_of_other_projects(self):
         """Every end point, with every method: nothing that support gets names what it may not see."""
         server = self.serve_tokens()
-        paths = ["/prompts", "/health", "/ready", "/metrics", "/-/status", "/-/reload", "/nothing",
+        paths = ["/prompts", "/health", "/ready", "/metrics", "/-/status", "/-/reload", "/openapi.json", "/nothing",
                  "/prompts?project_name=legal", "/prompts/zzz", "/prompts/a", "/prompts/m",
                  "/prompts/support/greet", "/prompts/support/refund/variables", "/prompts/shared",
                  LITELLM + "?prompt_id=m", LITELLM + "?prompt_id=shared", LITELLM + "?slug=contract"]
         for path, method in itertools.product(paths, ("GET", "HEAD", "POST", "PUT", "DELETE")):
             reply = self.ask(server, "support", path, method, {} if method == "POST" else None)
+            if path == "/openapi.json":
+                self.assertEqual(reply.body, self.ask(server, "all", path, method).body)
+                continue
             text = reply.body.decode() + str(reply.headers)
             for asked in re.findall(r"\w+", path):
                 text = text.replace(asked, "")
@@ -226,6 +229,7 @@ class EveryToken(TokenTest):
         yield "/metrics", {"GET": None}, "admin", 200
         yield "/-/status", {"GET": None}, "admin", 200
         yield "/-/reload", {"POST": None}, "admin", 200
+        yield "/openapi.json", {"GET": None}, "read", 200
 
     def test_rights_and_projects(self):
         tokens = self.tokens()

@@ -2,11 +2,9 @@
 import json
 import os
 import signal
-import subprocess
 import unittest
-from pathlib import Path
 
-from promptd import (ServerTest, clean_environment, litellm_path, prompt, prompt_path,
+from promptd import (ServerTest, litellm_path, prompt, prompt_path,
                      run_threads)
 
 
@@ -332,34 +330,7 @@ class Refusals(WriteTest):
                          ["a.json", "b", "b/c.json", "e.v1.json", "taken.json"])
 
 
-def why_no_namespaces():
-    """Why a small disk of one's own cannot be had; empty where it can."""
-    try:
-        tried = subprocess.run(
-            ["unshare", "-rm", "mount", "-t", "tmpfs", "tmpfs", "/mnt"], capture_output=True,
-            text=True, check=False, env=clean_environment())
-    except FileNotFoundError:
-        return "unshare is missing: install util-linux"
-    if tried.returncode == 0:
-        return ""
-    return ("a user and mount namespace cannot be had (allow kernel.unprivileged_userns_clone, or "
-            "run as root): " + tried.stderr.strip())
-
-
 class FullDisk(WriteTest):
-    def setUp(self):
-        reason = why_no_namespaces()
-        if reason:
-            self.skipTest(reason)
-
-    def serve_small(self, size):
-        """A server whose directory is a file system of so many bytes, which nobody else sees."""
-        script = 'for last; do :; done; mount -t tmpfs -o size=%s tmpfs "$last" && exec "$@"' % size
-        server = self.serve("--writable", wrapper=["unshare", "-rm", "sh", "-c", script, "sh"])
-        inside = Path(f"/proc/{server.process.pid}/root") / server.directory.relative_to("/")
-        server.directory = inside
-        return server
-
     def fill(self, server):
         """Create prompts until there is no more room; returns the ids that were created."""
         created = []
@@ -372,7 +343,7 @@ class FullDisk(WriteTest):
         self.fail("the disk did not fill up")
 
     def test_a_full_disk_is_a_507_and_nothing_is_half_written(self):
-        server = self.serve_small("64k")
+        server = self.serve_on_small_disk("64k")
         created = self.fill(server)
         self.assertTrue(created)
         self.assertEqual([n for n in server.file_names() if n.endswith(".json") or ".tmp" in n],
@@ -384,7 +355,7 @@ class FullDisk(WriteTest):
             self.assertEqual(server.litellm(prompt_id).status, 200)
 
     def test_once_there_is_room_again_it_goes_on(self):
-        server = self.serve_small("64k")
+        server = self.serve_on_small_disk("64k")
         first = self.fill(server)[0]
         server.remove(first + ".json")
         server.wait_until_gone(first)
