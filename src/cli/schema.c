@@ -11,34 +11,77 @@
 #include "core/error.h"
 #include "core/json.h"
 #include "core/json_put.h"
+#include "core/params.h"
 #include "core/prompt.h"
+#include "server/options.h"
+
+/* A member of a list of allOf by itself has a message of its own. All this is as in core/schema.h. */
+#define REQUIRED(key) "{'required':['" key "'],'errorMessage':'" key " is missing: add it'}"
+#define OF_MAP(what) \
+	"{'type':['object'],'errorMessage':'" what \
+	" must be a mapping: write a mapping, KEY: VALUE'}"
+#define OF_TEXT(key) \
+	"'" key "':{'type':'string','errorMessage':'" key " must be a string: put it in quotes'"
 
 /* What message.c and prompt.c ask of the parts of a prompt. */
 static const char definitions[] =
-	"\"message\":{\"type\":\"object\",\"required\":[\"role\"],\"properties\":{"
-	"\"role\":{\"type\":\"string\",\"minLength\":1,\"examples\":[\"system\",\"user\","
-	"\"assistant\"]},"
-	"\"content\":{\"type\":[\"string\",\"array\",\"null\"],\"items\":{\"$ref\":\"#/$defs/"
-	"part\"}}},"
-	"\"if\":{\"required\":[\"tool_calls\"]},"
-	"\"else\":{\"required\":[\"content\"],\"properties\":{\"content\":{\"type\":[\"string\","
-	"\"array\"]}}}},"
-	"\"part\":{\"type\":\"object\",\"required\":[\"type\"],\"properties\":{\"type\":{\"type\":"
-	"\"string\"}},"
-	"\"if\":{\"properties\":{\"type\":{\"const\":\"text\"}}},"
-	"\"then\":{\"required\":[\"text\"],\"properties\":{\"text\":{\"type\":\"string\"}}}},"
-	"\"variable\":{\"type\":[\"object\",\"null\"],\"additionalProperties\":false,"
-	"\"properties\":{"
-	"\"description\":{\"type\":[\"string\",\"null\"]},\"required\":{\"type\":[\"boolean\","
-	"\"null\"]},"
-	"\"default\":{\"type\":[\"string\",\"number\",\"boolean\",\"null\"]}}},";
+	/* clang-format off */
+	"'message':{'title':'message','description':'One message: a role and a content; further keys pass through.',"
+		"'defaultSnippets':[{'label':'message','body':{'role':'${1:user}','content':'$2'}}],"
+		"'allOf':[" OF_MAP("a message") "," REQUIRED("role") "],"
+		"'properties':{"
+			OF_TEXT("role") ",'pattern':'.','patternErrorMessage':'role is empty: write system, user or assistant',"
+				"'description':'Who speaks.','examples':['system','user','assistant']},"
+			"'content':{'description':'Text, a list of parts, or null beside tool_calls.',"
+				"'items':{'$ref':'#/$defs/part'}}},"
+		"'if':{'required':['tool_calls'],'properties':{'tool_calls':{'type':['array','object','string','number','boolean']}}},"
+		"'then':{'properties':{'content':{'type':['string','array','null'],"
+			"'errorMessage':'content must be a string: quote it, or write it behind |-'}}},"
+		"'else':{'allOf':[" REQUIRED("content") ",{'properties':{'content':{'type':['string','array'],"
+			"'errorMessage':'content must be a string: quote text that starts with {, or write it behind |-'}}}]}},"
+	"'part':{'title':'part','description':'A part of a content; one of the type text has a text.',"
+		"'allOf':[" OF_MAP("a part of content") "," REQUIRED("type") "],"
+		"'properties':{" OF_TEXT("type") ",'description':'text, image_url, …'}},"
+		"'if':{'required':['type'],'properties':{'type':{'const':'text'}}},"
+		"'then':{'allOf':[" REQUIRED("text") ",{'properties':{" OF_TEXT("text") "}}}]}},"
+	"'variable':{'title':'variable','description':'What stands in braces; null declares it only.',"
+		"'allOf':[{'type':['object','null'],"
+			"'errorMessage':'a variable must be a mapping: write a mapping, KEY: VALUE'}],"
+		"'additionalProperties':false,'errorMessage':'unknown key: a variable has description, required and default',"
+		"'properties':{"
+			"'description':{'type':['string','null'],'description':'What it is for.',"
+				"'errorMessage':'description must be a string: put it in quotes'},"
+			"'required':{'type':['boolean','null'],'default':true,'description':'Whether callers must give it; true if not said.',"
+				"'errorMessage':'required must be a boolean: write true or false'},"
+			"'default':{'type':['string','number','boolean','null'],'description':'What stands there where callers give nothing.',"
+				"'errorMessage':'default must be a string, a number or a boolean: quote it if it is text'}}},";
+/* clang-format on */
+
+/* Put JSON that is written with ' for ". */
+static void
+put(struct buffer *out, const char *text)
+{
+	for (; *text != '\0'; text++)
+		buffer_putc(out, *text == '\'' ? '"' : *text);
+}
+
+/* Begin a further item of a list. */
+static void
+next(struct buffer *out)
+{
+	if (out->length > 0 && strchr("[{(", out->data[out->length - 1]) == NULL)
+		buffer_putc(out, ',');
+}
 
 static void
 put_key(void *context, const struct prompt_key *key)
 {
 	struct buffer *out = context;
-	json_put_key(out, key->name);
-	buffer_put(out, key->schema, strlen(key->schema) - 1); /* without its last brace */
+	next(out);
+	json_put_string(out, key->name);
+	buffer_putc(out, ':');
+	put(out, key->schema);
+	out->length--; /* its last brace */
 	json_put_key(out, "description");
 	json_put_string(out, key->help);
 	buffer_putc(out, '}');
@@ -50,27 +93,91 @@ put_required(void *context, const struct prompt_key *key)
 	struct buffer *out = context;
 	if (!key->required)
 		return;
-	if (out->data[out->length - 1] != '[')
-		buffer_putc(out, ',');
-	json_put_string(out, key->name);
+	next(out);
+	buffer_printf(out, "{\"required\":[\"%s\"],\"errorMessage\":\"%s is missing: add it\"}",
+		key->name, key->name);
+}
+
+/* A word that people use for a key is unknown, and its message says which key is meant. */
+static void
+put_other_name(void *context, const char *word, const char *key)
+{
+	struct buffer *out = context;
+	next(out);
+	buffer_printf(out,
+		"{\"properties\":{\"%s\":false},\"errorMessage\":\"unknown key \\\"%s\\\": did "
+		"you mean \\\"%s\\\"?\"}",
+		word, word, key);
 }
 
 static void
-put_schema(struct buffer *out)
+put_word(void *context, const char *word, const char *key)
 {
-	buffer_puts(out, "{\"$schema\":\"https://json-schema.org/draft/2020-12/"
-			 "schema\",\"title\":\"promptd prompt file\","
-			 "\"if\":{\"type\":\"array\"},\"then\":{\"items\":{\"$ref\":\"#/$defs/"
-			 "prompt\"},\"minItems\":1},"
-			 "\"else\":{\"$ref\":\"#/$defs/prompt\"},\"$defs\":{");
-	buffer_puts(out, definitions);
-	buffer_puts(out,
-		"\"prompt\":{\"type\":\"object\",\"additionalProperties\":false,"
-		"\"patternProperties\":{\"^x-\":true,\"^[$]schema$\":true},\"properties\":{");
-	prompt_each_key(put_key, out);
-	buffer_puts(out, "},\"required\":[");
+	(void)key;
+	buffer_printf(context, "|%s", word);
+}
+
+/* Put a pattern of fnmatch(3) as a regular expression. */
+static void
+put_pattern(void *context, const char *pattern)
+{
+	struct buffer *out = context;
+	if (out->data[out->length - 1] != ':')
+		buffer_putc(out, '|');
+	for (; *pattern != '\0'; pattern++)
+		buffer_printf(out, *pattern == '*' ? ".%c" : "%c", *pattern);
+}
+
+/* The parameters that a prompt must not set, but for those that are allowed. */
+static void
+put_parameters(struct buffer *out, const char *const *allowed)
+{
+	put(out, "'parameters':{'errorMessage':'the parameter would take the request over: remove "
+		 "it, or start promptd with --allow-param','patternProperties':{'^");
+	if (*allowed != NULL) {
+		buffer_puts(out, "(?!(?:");
+		for (size_t i = 0; allowed[i] != NULL; i++) {
+			buffer_puts(out, i > 0 ? "|" : "");
+			json_put_characters(out, allowed[i], strlen(allowed[i]));
+		}
+		buffer_puts(out, ")$)");
+	}
+	buffer_puts(out, "(?:");
+	params_each_forbidden(put_pattern, out);
+	put(out, ")$':false}},");
+}
+
+static void
+put_prompt(struct buffer *out)
+{
+	put(out, "'prompt':{'title':'prompt','allOf':[" OF_MAP("a prompt") "");
 	prompt_each_key(put_required, out);
-	buffer_puts(out, "]}}}");
+	prompt_each_other_name(put_other_name, out);
+	put(out,
+		"],'additionalProperties':false,"
+		"'errorMessage':'unknown key: keys of your own go under metadata or start with x-',"
+		"'patternProperties':{'^x-':true,'^([$]schema");
+	prompt_each_other_name(put_word, out);
+	put(out, ")$':true},'properties':{");
+	prompt_each_key(put_key, out);
+	put(out, "}}");
+}
+
+static void
+put_schema(struct buffer *out, const char *const *allowed_params)
+{
+	put(out,
+		"{'$schema':'https://json-schema.org/draft/2020-12/schema','title':'promptd prompt "
+		"file',"
+		"'if':{'type':'array'},'then':{'items':{'$ref':'#/$defs/prompt'},'if':{'maxItems':"
+		"0},"
+		"'then':{'type':'object','errorMessage':'a list without a prompt: delete the file, "
+		"or write a prompt'}},"
+		"'else':{'$ref':'#/$defs/prompt'},'$defs':{");
+	put(out, definitions);
+	put_parameters(out, allowed_params);
+	put_prompt(out);
+	buffer_puts(out, "}}");
 }
 
 int
@@ -79,8 +186,7 @@ cli_schema(const struct options *options)
 	struct buffer text = {0}, indented = {0};
 	struct errors errors = {.arena = arena_new()};
 	struct document document = {.arena = errors.arena, .errors = &errors};
-	(void)options;
-	put_schema(&text);
+	put_schema(&text, options->allowed_params.items);
 	if (errors.arena != NULL && !text.failed &&
 		json_parse(&document, text.data, text.length) == 0)
 		json_put_indented(&indented, document.first, 0);

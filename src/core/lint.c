@@ -321,7 +321,7 @@ warn_of_secret(const struct lint_text *text, const char *at, struct errors *erro
 static void
 find_secrets(const struct lint_text *text, struct errors *errors)
 {
-	static const char key[] = " PRIVATE KEY-----";
+	static const char begin[] = "-----BEGIN ", key[] = "PRIVATE KEY-----";
 	const char *end = text->data + text->length, *at;
 	for (size_t i = 0; i < sizeof(secrets) / sizeof(secrets[0]); i++) {
 		size_t start = strlen(secrets[i].start);
@@ -333,9 +333,12 @@ find_secrets(const struct lint_text *text, struct errors *errors)
 				warn_of_secret(text, at, errors);
 		}
 	}
-	at = memmem(text->data, text->length, key, sizeof(key) - 1);
-	if (at != NULL)
-		warn_of_secret(text, at + 1, errors);
+	for (at = text->data;
+		(at = memmem(at, (size_t)(end - at), begin, sizeof(begin) - 1)) != NULL; at++) {
+		size_t left = (size_t)(end - at);
+		if (memmem(at, left < MAX_SHOWN ? left : MAX_SHOWN, key, sizeof(key) - 1) != NULL)
+			warn_of_secret(text, at, errors);
+	}
 }
 
 void

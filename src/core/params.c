@@ -91,3 +91,10 @@ params_is_forbidden(const char *name)
 			return true;
 	return false;
 }
+
+void
+params_each_forbidden(params_on_pattern *on_pattern, void *context)
+{
+	for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++)
+		on_pattern(context, patterns[i]);
+}

@@ -11,6 +11,7 @@
 #include "core/message.h"
 #include "core/name.h"
 #include "core/params.h"
+#include "core/schema.h"
 #include "core/template.h"
 #include "core/text.h"
 
@@ -35,14 +36,18 @@ read_name(struct reading *reading, const struct value *value, const char *what,
 	return NULL;
 }
 
+#define ID_GRAMMAR \
+	"1 to 200 bytes without @ and control characters, in segments between single slashes " \
+	"that " \
+	"neither start with ., # or _ nor end in ~"
 #define WORD_GRAMMAR "lower-case letters, digits, _, . and -, starting with a letter or digit"
+#define LABEL_GRAMMAR WORD_GRAMMAR ", and not all digits"
+#define VERSION_GRAMMAR "letters, digits, . and -, starting with a letter or digit"
 
 static void
 read_id(struct reading *reading, const struct value *value)
 {
-	reading->draft->id = read_name(reading, value, "prompt_id", name_is_id,
-		"1 to 200 bytes without @ and control characters, in segments between single "
-		"slashes that neither start with ., # or _ nor end in ~");
+	reading->draft->id = read_name(reading, value, "prompt_id", name_is_id, ID_GRAMMAR);
 }
 
 static void
@@ -56,9 +61,7 @@ read_version(struct reading *reading, const struct value *value)
 		reading->draft->version = value->source;
 	else
 		EXPECT_ERROR(reading->errors, ERROR_VALUE, value,
-			"version %s does not fit\nuse letters, digits, . and -, starting with a "
-			"letter or "
-			"digit",
+			"version %s does not fit\nuse " VERSION_GRAMMAR,
 			text_quote(&quote, value->source));
 }
 
@@ -101,8 +104,7 @@ read_labels(struct reading *reading, const struct value *value)
 	draft->labels = arena_array(reading->errors->arena, value->count, sizeof(*draft->labels));
 	for (const struct value *item = value->first; item != NULL && draft->labels != NULL;
 		item = item->next) {
-		const char *label = read_name(
-			reading, item, "label", name_is_label, WORD_GRAMMAR ", and not all digits");
+		const char *label = read_name(reading, item, "label", name_is_label, LABEL_GRAMMAR);
 		if (label != NULL)
 			draft->labels[draft->n_labels++] = label;
 	}
@@ -276,12 +278,6 @@ read_template(struct reading *reading, const struct value *value)
 		message_check(reading->errors, message);
 }
 
-#define WORD_SCHEMA \
-	"{\"type\":[\"string\",\"null\"],\"pattern\":\"^[a-z0-9][a-z0-9_.-]*$\",\"maxLength\":" \
-	"200}"
-#define TEXT_SCHEMA "{\"type\":[\"string\",\"null\"]}"
-#define MAP_SCHEMA "{\"type\":[\"object\",\"null\"]}"
-
 /* The keys of a prompt, with what a JSON Schema can say of them. A null means the same as leaving it out, save where
  * it is required. */
 static const struct field {
@@ -293,50 +289,55 @@ static const struct field {
 } fields[] = {
   /* clang-format off */
 	{"prompt_id", read_id, false, "The name to ask for; by default the file's path without its ending.",
-		"{\"type\":[\"string\",\"null\"],\"maxLength\":200,\"pattern\":\"^[^@/]+(/[^@/]+)*$\"}"},
+		SCHEMA_NAME("^" SCHEMA_SEGMENT "(/" SCHEMA_SEGMENT ")*$", "prompt_id", ID_GRAMMAR)},
 	{"prompt_template", read_template, true, "The messages, or plain text: one message of the user.",
-		"{\"type\":[\"string\",\"array\"],\"items\":{\"$ref\":\"#/$defs/message\"}}"},
+		"{'type':['string','array'],'items':{'$ref':'#/$defs/message'},'errorMessage':'prompt_template must be a list of "
+		"messages or a string: put a - before each message, or quote the text'}"},
 	{"prompt_template_model", read_model, false, "The model; by default the caller's.",
-		TEXT_SCHEMA},
+		SCHEMA_TEXT("prompt_template_model")},
 	{"prompt_template_optional_params", read_params, false, "Parameters of the request.",
-		MAP_SCHEMA},
+		SCHEMA_MAP("prompt_template_optional_params", ",'allOf':[{'$ref':'#/$defs/parameters'}]")},
 	{"version", read_version, false, "A number or a name; by default from the file's name.",
-		"{\"type\":[\"string\",\"number\",\"null\"],\"pattern\":\"^[0-9A-Za-z][0-9A-Za-z.-]*$\"}"},
+		"{'type':['string','number','null'],'minimum':0,'errorMessage':'version must be a string: put it in quotes'"
+		SCHEMA_FITS("^[0-9A-Za-z][0-9A-Za-z.-]*$", "version", VERSION_GRAMMAR) "}"},
 	{"labels", read_labels, false, "Names that point to this version, such as production.",
-		"{\"type\":[\"array\",\"null\"],\"items\":{\"type\":\"string\","
-		"\"pattern\":\"^(?![0-9]+$)[a-z0-9][a-z0-9_.-]*$\",\"maxLength\":200}}"},
+		SCHEMA("'array'", "labels must be a list: write a list, [ITEM, ITEM]",
+			",'items':{'type':'string','errorMessage':'label must be a string: put it in quotes'"
+			SCHEMA_FITS("^(?![0-9]+$)[a-z0-9][a-z0-9_.-]*$", "label", LABEL_GRAMMAR) "}")},
 	{"project_name", read_project, false, "Whose prompt it is; by default the first directory.",
-		WORD_SCHEMA},
+		SCHEMA_NAME("^[a-z0-9][a-z0-9_.-]*$", "project_name", WORD_GRAMMAR)},
 	{"slug", read_slug, false, "A short name; by default the last part of the id.",
-		WORD_SCHEMA},
+		SCHEMA_NAME("^[a-z0-9][a-z0-9_.-]*$", "slug", WORD_GRAMMAR)},
 	{"description", read_description, false, "What it is for.",
-		TEXT_SCHEMA},
+		SCHEMA_TEXT("description")},
 	{"variables", read_variables, false, "What may stand in braces; where it is given, nothing else may.",
-		"{\"type\":[\"object\",\"null\"],\"additionalProperties\":{\"$ref\":\"#/$defs/variable\"},"
-		"\"propertyNames\":{\"pattern\":\"^[A-Za-z0-9_\\\\u0080-\\\\uffff]+$\"}}"},
+		SCHEMA_MAP("variables", ",'additionalProperties':{'$ref':'#/$defs/variable'},'propertyNames':{'pattern':'"
+			SCHEMA_PLACEHOLDER "','patternErrorMessage':'the variable does not fit: use letters, digits and _'}")},
 	{"metadata", read_metadata, false, "Your own data; no model ever sees it.",
-		MAP_SCHEMA},
+		SCHEMA_MAP("metadata", "")},
   /* clang-format on */
 };
 
 enum { N_FIELDS = sizeof(fields) / sizeof(fields[0]) };
 
-/* The field that a key was meant to be; people also use other words for some. */
+/* What people also call some fields. */
+static const struct {
+	const char *word, *field;
+} words[] = {
+	{"id",              "prompt_id"                      },
+	{"name",            "prompt_id"                      },
+	{"template",        "prompt_template"                },
+	{"messages",        "prompt_template"                },
+	{"model",           "prompt_template_model"          },
+	{"params",          "prompt_template_optional_params"},
+	{"optional_params", "prompt_template_optional_params"},
+	{"project",         "project_name"                   },
+};
+
+/* The field that a key was meant to be. */
 static const char *
 nearest_field(const char *key)
 {
-	static const struct {
-		const char *word, *field;
-	} words[] = {
-		{"id",              "prompt_id"                      },
-		{"name",            "prompt_id"                      },
-		{"template",        "prompt_template"                },
-		{"messages",        "prompt_template"                },
-		{"model",           "prompt_template_model"          },
-		{"params",          "prompt_template_optional_params"},
-		{"optional_params", "prompt_template_optional_params"},
-		{"project",         "project_name"                   },
-	};
 	const char *nearest = NULL;
 	unsigned least = UINT_MAX;
 	for (size_t i = 0; i < N_FIELDS + sizeof(words) / sizeof(words[0]); i++) {
@@ -503,6 +504,13 @@ prompt_each_key(prompt_on_key *on_key, void *context)
 	for (size_t i = 0; i < N_FIELDS; i++)
 		on_key(context, &(struct prompt_key){fields[i].name, fields[i].help,
 					fields[i].schema, fields[i].required});
+}
+
+void
+prompt_each_other_name(prompt_on_other_name *on_name, void *context)
+{
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		on_name(context, words[i].word, words[i].field);
 }
 
 int

@@ -40,12 +40,16 @@ int prompt_parse(const struct value *, const struct path_names *, const struct p
 struct prompt_key {
 	const char *name;
 	const char *help; /* a sentence */
-	const char *schema; /* what a JSON Schema can say of its value; JSON */
+	const char *schema; /* what a JSON Schema can say of its value; see schema.h */
 	bool required;
 };
 
 typedef void prompt_on_key(void *context, const struct prompt_key *);
 void prompt_each_key(prompt_on_key *, void *context);
+
+/* Words that people use for keys. */
+typedef void prompt_on_other_name(void *context, const char *word, const char *key);
+void prompt_each_other_name(prompt_on_other_name *, void *context);
 
 /* Whether a prompt may have a key, be it one that is ignored. */
 bool prompt_is_key(const char *);

@@ -44,7 +44,7 @@ static const struct {
 	{"a.yaml", "# " SECRET "\nprompt_template: x\n", "1:3 secret"},
 	{"a.yaml", "prompt_template: desk-a1b2c3d4e5f6g7h8i9j0k1 sk-short\n", ""},
 	{"a.yaml", "prompt_template: sk-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n", ""},
-	{"a.yaml", "prompt_template: x\nmetadata: {k: \"-----BEGIN RSA PRIVATE KEY-----\"}\n", "2:30 secret"},
+	{"a.yaml", "prompt_template: x\nmetadata: {k: \"-----BEGIN RSA PRIVATE KEY-----\"}\n", "2:16 secret"},
 	{"a.json", "{\"prompt_template\": \"a # b {c}\", \"metadata\": {\"k\": \"" SECRET "\"}}", "1:53 secret"},
 	{"a.json", "{\"prompt_template\": [{\"role\": \"u\", \"content\": [{\"type\": \"text\", \"text\": \"{a}\"}]}]}",
 		"1:75 placeholder-in-parts"},
