@@ -136,8 +136,8 @@ start(struct server *server, const struct options *options, struct error *error)
 				 "leave one of them out");
 		return -1;
 	}
-	server->auth = auth_new(
-		&(struct auth_terms){options->tokens_file, options->dev, options->strict_projects},
+	server->auth = auth_new(&(struct auth_terms){options->tokens_file, options->dev,
+					options->strict_projects, &server->figures},
 		error);
 	if (server->auth == NULL)
 		return -1;

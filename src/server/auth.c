@@ -16,6 +16,7 @@
 #include "core/digest.h"
 #include "core/error.h"
 #include "core/tokens.h"
+#include "server/figures.h"
 #include "server/log.h"
 #include "server/signature.h"
 
@@ -125,6 +126,8 @@ load(struct auth *auth, struct error *error)
 	auth->tokens = tokens;
 	pthread_mutex_unlock(&auth->lock);
 	tokens_unref(before);
+	figures_set(auth->terms.figures, FIGURE_TOKENS, (long long)tokens_count(tokens));
+	figures_set(auth->terms.figures, FIGURE_TOKENS_BAD, 0);
 	log_write(LOG_LEVEL_INFO, "tokens are in force", LOG_NUMBER("tokens", tokens_count(tokens)),
 		LOG_TEXT("file", auth->terms.tokens_file), LOG_END);
 	return 0;
@@ -187,6 +190,7 @@ auth_refresh(struct auth *auth, int64_t now_ms)
 	auth->seen = now;
 	if (is_settled && !signature_equal(&now, &auth->taken) && load(auth, &error) != 0) {
 		auth->taken = now;
+		figures_set(auth->terms.figures, FIGURE_TOKENS_BAD, 1);
 		log_write(LOG_LEVEL_ERROR, error.message,
 			LOG_TEXT("instead", "the last good tokens stay in force"), LOG_END);
 	}

@@ -6,6 +6,7 @@
 
 struct digest;
 struct error;
+struct figures;
 struct token;
 struct tokens;
 
@@ -16,6 +17,7 @@ struct auth_terms {
 	const char *tokens_file; /* NULL: everyone may ask; borrowed */
 	bool mock; /* instead: the mock's three test tokens, which its documentation gives away; no header is fine */
 	bool strict_projects; /* --projects strict */
+	struct figures *figures; /* borrowed */
 };
 
 /* Returns NULL with an error where the file cannot be taken; what is wrong in it is logged, line by line. */

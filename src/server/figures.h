@@ -72,6 +72,8 @@ enum figure {
 	FIGURE_POLL_FOUND,
 	FIGURE_ROOT_AVAILABLE,
 	FIGURE_ROOT_SWAPS,
+	FIGURE_TOKENS,
+	FIGURE_TOKENS_BAD,
 	FIGURE_LOOK_BEGAN_MS, /* on clock_ms(); 0: none is under way */
 	N_FIGURES
 };

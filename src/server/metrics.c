@@ -58,6 +58,9 @@ static const struct row {
 		"Whether the prompt directory can be looked at."},
 	{FIGURE_ROOT_SWAPS, "counter", "root_swaps_total",
 		"Times that the prompt directory's path led to another directory."},
+	{FIGURE_TOKENS, "gauge", "tokens", "Tokens of the tokens file that are in force."},
+	{FIGURE_TOKENS_BAD, "gauge", "tokens_file_bad",
+		"Whether the tokens file cannot be taken, and the last good tokens stay in force."},
   /* clang-format on */
 };
 

@@ -39,6 +39,9 @@ TOKENS = (entry("all", "all") + entry("support", "support", projects=["support"]
           entry("writer", "writer", rights=["read", "write"]))
 
 
+TOKENS_COUNT = TOKENS.count("\n")
+
+
 class TokenTest(ServerTest):
     def write_tokens(self, text, mode=0o600):
         """Put a tokens file in its place at once, as git-sync or a kubelet would."""
@@ -282,6 +285,15 @@ class TheFile(TokenTest):
             wait_until(lambda t=told: [m for m in server.messages() if t in m], told)
             self.assertEqual(self.ask(server, "all", "/prompts").status, 200)
             self.assertEqual(self.ask(server, "other", "/prompts").status, 401)
+            self.assertEqual(self.figures(server), (TOKENS_COUNT, 1))
+        self.write_tokens(TOKENS + entry("ops2", "ops2", rights=["admin"]))
+        wait_until(lambda: self.figures(server) == (TOKENS_COUNT + 1, 0), "the good file counts")
+
+    def figures(self, server):
+        """(tokens in force, whether the file is bad)."""
+        text = self.ask(server, "ops", "/metrics").body.decode()
+        return tuple(int(re.search(rf"^promptd_{name} (\d+)$", text, re.MULTILINE)[1])
+                     for name in ("tokens", "tokens_file_bad"))
 
     def test_a_bad_file_at_the_start(self):
         for text, mode, told in (("- {name: x}\n", 0o600, "has mistakes"),

@@ -47,7 +47,7 @@ static const struct {
 	{"a.yaml", "prompt_template: x\nmetadata: {k: \"-----BEGIN RSA PRIVATE KEY-----\"}\n", "2:16 secret"},
 	{"a.json", "{\"prompt_template\": \"a # b {c}\", \"metadata\": {\"k\": \"" SECRET "\"}}", "1:53 secret"},
 	{"a.json", "{\"prompt_template\": [{\"role\": \"u\", \"content\": [{\"type\": \"text\", \"text\": \"{a}\"}]}]}",
-		"1:75 placeholder-in-parts"},
+		"1:74 placeholder-in-parts"},
 	{"my_video.yaml", "prompt_template: x\n", "1:1 stock-id"},
 	{"a.yaml", "# promptd: ignore cut-text\nprompt_template: a # b " SECRET "\n", "2:24 secret"},
 	{"a.yaml", "- {prompt_id: b, prompt_template: \"{ c }\"}\n- {prompt_id: b@d, prompt_template: \"{ e }\"}\n",
