@@ -2,6 +2,7 @@
 import json
 import os
 import pty
+import re
 import shutil
 import subprocess
 import tempfile
@@ -421,6 +422,13 @@ class Usage(CommandTest):
                 self.assertTrue(text.startswith(f"Usage: promptd {command} "), text)
                 self.assertIn("--dir", text)
                 self.assertNotIn("--listen", text)
+
+    def test_the_readme_names_every_option(self):
+        readme = (PROMPTS_D.parent / "README.md").read_text(encoding="utf-8")
+        flags = {flag for command in ((), *((c,) for c in self.COMMANDS), ("diff",), ("schema",))
+                 for flag in re.findall(r"^  (--[\w-]+)", self.output_of(*command, "--help"), re.MULTILINE)}
+        self.assertGreater(len(flags), 30)
+        self.assertEqual([f for f in sorted(flags - {"--version"}) if f not in readme], [])
 
     def test_wrong_usage_says_where_to_read_on(self):
         for arguments in (("list", "--listen", "1"), ("show",), ("show", "a", "b"), ("list", "x"),
