@@ -205,16 +205,17 @@ check_unused(struct linting *linting)
 static void
 check_logic(struct linting *linting, const struct value *text, bool in_parts)
 {
-	static const char *const signs[] = {"{%", "{{#", "{{/", "{{^", "{{>"};
 	(void)in_parts;
-	for (size_t i = 0; i < sizeof(signs) / sizeof(signs[0]); i++) {
-		if (strstr(text->text, signs[i]) == NULL)
+	for (const char *brace = text->text; (brace = strchr(brace, '{')) != NULL; brace++) {
+		int length = brace[1] == '%' ? 2 : 3;
+		if (length == 3 &&
+			(brace[1] != '{' || brace[2] == '\0' || strchr("#/^>", brace[2]) == NULL))
 			continue;
-		WARN(linting, RULE_TEMPLATE_LOGIC,
-			place_in(linting, text, signs[i], strlen(signs[i])),
-			"%s is the logic of another template language and stays as it is\nmake two "
+		WARN(linting, RULE_TEMPLATE_LOGIC, place_in(linting, text, brace, (size_t)length),
+			"%.*s is the logic of another template language and stays as it is\nmake "
+			"two "
 			"prompts of it",
-			signs[i]);
+			length, brace);
 		return;
 	}
 }
@@ -266,7 +267,7 @@ check_cut(struct linting *linting, const struct value *text, bool in_parts)
 			"behind |-");
 }
 
-/* How well-known secrets begin, and how many letters, digits, - and _ they have behind that at least. */
+/* How well-known secrets begin, and how long they are behind that at least. */
 static const struct {
 	const char *start;
 	size_t least;
@@ -283,27 +284,33 @@ static const struct {
   /* clang-format on */
 };
 
+enum { SHORTEST_SECRET = 20 }; /* with its start */
+
 static bool
 is_of_secret(char character)
 {
-	return (character >= '0' && character <= '9') || (character >= 'a' && character <= 'z') ||
-	       (character >= 'A' && character <= 'Z') || character == '-' || character == '_';
+	return (character >= 'a' && character <= 'z') || (character >= '0' && character <= '9') ||
+	       (character >= 'A' && character <= 'Z') || character == '-' || character == '_' ||
+	       character == '.';
 }
 
-/* Whether what stands there has the length of a secret, and is no example such as xxxx. */
+/* Whether a word is a secret, and no example such as sk-xxxx. */
 static bool
-is_secret(const char *text, const char *end, size_t least)
+is_secret(const char *word, size_t length)
 {
 	bool seen[256] = {false};
-	size_t length = 0, different = 0;
-	for (; text + length < end; length++) {
-		unsigned char character = (unsigned char)text[length];
-		if (!is_of_secret(text[length]))
-			break;
-		different += !seen[character];
-		seen[character] = true;
+	size_t different = 0, start = 0;
+	for (size_t i = 0; i < sizeof(secrets) / sizeof(secrets[0]) && start == 0; i++) {
+		size_t begun = strlen(secrets[i].start);
+		if (length >= begun + secrets[i].least &&
+			memcmp(word, secrets[i].start, begun) == 0)
+			start = begun;
 	}
-	return length >= least && different >= 8;
+	for (size_t i = start; i < length && start > 0; i++) {
+		different += !seen[(unsigned char)word[i]];
+		seen[(unsigned char)word[i]] = true;
+	}
+	return different >= 8;
 }
 
 static void
@@ -317,24 +324,35 @@ warn_of_secret(const struct lint_text *text, const char *at, struct errors *erro
 		"this looks like a secret\ntake it out, and change it, as it is known now");
 }
 
-/* Find secrets wherever they stand in a file, be it in a comment. */
+/* Find secrets wherever they stand in a file, be it in a comment. Most words are too short, which their ends tell. */
 static void
 find_secrets(const struct lint_text *text, struct errors *errors)
 {
-	static const char begin[] = "-----BEGIN ", key[] = "PRIVATE KEY-----";
-	const char *end = text->data + text->length, *at;
-	for (size_t i = 0; i < sizeof(secrets) / sizeof(secrets[0]); i++) {
-		size_t start = strlen(secrets[i].start);
-		for (at = text->data;
-			(at = memmem(at, (size_t)(end - at), secrets[i].start, start)) != NULL;
-			at += start) {
-			bool is_word = at > text->data && is_of_secret(at[-1]);
-			if (!is_word && is_secret(at + start, end, secrets[i].least))
-				warn_of_secret(text, at, errors);
+	const char *end = text->data + text->length;
+	for (const char *word = text->data; end - word >= SHORTEST_SECRET;) {
+		const char *last = word + SHORTEST_SECRET;
+		while (last > word && is_of_secret(last[-1]))
+			last--;
+		if (last > word) {
+			word = last; /* behind what is of none */
+			continue;
 		}
+		size_t length = SHORTEST_SECRET;
+		while (word + length < end && is_of_secret(word[length]))
+			length++;
+		if (is_secret(word, length))
+			warn_of_secret(text, word, errors);
+		word += length;
 	}
-	for (at = text->data;
-		(at = memmem(at, (size_t)(end - at), begin, sizeof(begin) - 1)) != NULL; at++) {
+}
+
+/* Find private keys in PEM (RFC 7468). */
+static void
+find_keys(const struct lint_text *text, struct errors *errors)
+{
+	static const char begin[] = "-----BEGIN ", key[] = "PRIVATE KEY-----";
+	const char *end = text->data + text->length, *at = text->data;
+	for (; (at = memmem(at, (size_t)(end - at), begin, sizeof(begin) - 1)) != NULL; at++) {
 		size_t left = (size_t)(end - at);
 		if (memmem(at, left < MAX_SHOWN ? left : MAX_SHOWN, key, sizeof(key) - 1) != NULL)
 			warn_of_secret(text, at, errors);
@@ -345,6 +363,7 @@ void
 lint_file(const struct lint_text *text, struct errors *errors)
 {
 	find_secrets(text, errors);
+	find_keys(text, errors);
 	if (text->length > NEAR_FILE_BYTES)
 		errors_warn(errors, RULE_NEAR_LIMIT, 1, 1,
 			"the file has %zu KiB of at most 1024\nsplit it", text->length / 1024);

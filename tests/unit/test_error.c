@@ -85,6 +85,47 @@ long_messages_stay_utf8(void **state)
 	assert_int_equal(error.column, 0);
 }
 
+/* What to do stands behind a line feed in the format, and behind ": " in the message. */
+static void
+advice_is_on_the_same_line(void **state)
+{
+	struct error error;
+	char text[sizeof(error.message) + 10];
+	(void)state;
+	error_set(&error, "%s is wrong\nmend %s", "a", "it");
+	assert_string_equal(error.message, "a is wrong: mend it");
+	assert_string_equal(error.message + error.advice, "mend it");
+	error_set(&error, "a is wrong: always");
+	assert_int_equal(error.advice, 0);
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	error_set(&error, "a\n%s", text);
+	assert_int_equal(error.advice, 3);
+	assert_int_equal(strlen(error.message), sizeof(error.message) - 1);
+}
+
+/* Warnings have rules, and some are not wanted. */
+static void
+warnings_are_of_rules(void **state)
+{
+	struct errors errors = {.arena = arena_new(), .ignored = 1u << RULE_SECRET};
+	(void)state;
+	assert_false(errors_want(&errors, RULE_SECRET));
+	errors_warn(&errors, RULE_SECRET, 1, 1, "unwanted");
+	errors_warn(&errors, RULE_CUT_TEXT, 2, 3, "cut %s", "here");
+	assert_int_equal(errors.count, 0);
+	assert_int_equal(errors.warnings, 1);
+	assert_int_equal(errors.first->rule, RULE_CUT_TEXT);
+	assert_int_equal(errors.first->line, 2);
+	assert_int_equal(errors.first->column, 3);
+	assert_string_equal(errors.first->message, "cut here");
+	for (int i = 0; i < 60; i++)
+		errors_warn(&errors, RULE_CUT_TEXT, 1, 1, "cut");
+	assert_false(errors_want(&errors, RULE_CUT_TEXT));
+	assert_int_equal(count_kept(&errors), 50);
+	arena_free(errors.arena);
+}
+
 int
 main(void)
 {
@@ -92,6 +133,8 @@ main(void)
 		cmocka_unit_test(errors_keep_their_order_and_place),
 		cmocka_unit_test(no_more_than_fifty_are_kept),
 		cmocka_unit_test(long_messages_stay_utf8),
+		cmocka_unit_test(advice_is_on_the_same_line),
+		cmocka_unit_test(warnings_are_of_rules),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

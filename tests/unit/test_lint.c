@@ -29,7 +29,7 @@ static const struct {
 	{"a.yaml", "prompt_template: \"{a}\"\nvariables: {}\n", ""},
 	{"a.yaml", "prompt_template: \"{ a } {  b} {c } { \\\"d\\\" } {{ e }} { f g }\"\n",
 		"1:19 spaced-placeholder, 1:25 spaced-placeholder, 1:31 spaced-placeholder"},
-	{"a.yaml", "prompt_template: |\n  {{#if x}}\n  {% y %}\n", "3:3 template-logic"},
+	{"a.yaml", "prompt_template: |\n  {{#if x}}\n  {% y %}\n", "2:3 template-logic"},
 	{"a.yaml", "prompt_template: \"a { % b # c\"\n", ""},
 	{"a.yaml", "prompt_template: a # b\n", "1:19 cut-text"},
 	{"a.yaml", "\xef\xbb\xbfprompt_template: a # b\n", "1:19 cut-text"},
