@@ -13,6 +13,7 @@
 #include "core/json_put.h"
 #include "core/params.h"
 #include "core/prompt.h"
+#include "core/variables.h"
 #include "server/options.h"
 
 /* A member of a list of allOf by itself has a message of its own. All this is as in core/schema.h. */
@@ -43,18 +44,7 @@ static const char definitions[] =
 		"'allOf':[" OF_MAP("a part of content") "," REQUIRED("type") "],"
 		"'properties':{" OF_TEXT("type") ",'description':'text, image_url, …'}},"
 		"'if':{'required':['type'],'properties':{'type':{'const':'text'}}},"
-		"'then':{'allOf':[" REQUIRED("text") ",{'properties':{" OF_TEXT("text") "}}}]}},"
-	"'variable':{'title':'variable','description':'What stands in braces; null declares it only.',"
-		"'allOf':[{'type':['object','null'],"
-			"'errorMessage':'a variable must be a mapping: write a mapping, KEY: VALUE'}],"
-		"'additionalProperties':false,'errorMessage':'unknown key: a variable has description, required and default',"
-		"'properties':{"
-			"'description':{'type':['string','null'],'description':'What it is for.',"
-				"'errorMessage':'description must be a string: put it in quotes'},"
-			"'required':{'type':['boolean','null'],'default':true,'description':'Whether callers must give it; true if not said.',"
-				"'errorMessage':'required must be a boolean: write true or false'},"
-			"'default':{'type':['string','number','boolean','null'],'description':'What stands there where callers give nothing.',"
-				"'errorMessage':'default must be a string, a number or a boolean: quote it if it is text'}}},";
+		"'then':{'allOf':[" REQUIRED("text") ",{'properties':{" OF_TEXT("text") "}}}]}},";
 /* clang-format on */
 
 /* Put JSON that is written with ' for ". */
@@ -74,7 +64,7 @@ next(struct buffer *out)
 }
 
 static void
-put_key(void *context, const struct prompt_key *key)
+put_key(void *context, const struct schema_key *key)
 {
 	struct buffer *out = context;
 	next(out);
@@ -88,7 +78,7 @@ put_key(void *context, const struct prompt_key *key)
 }
 
 static void
-put_required(void *context, const struct prompt_key *key)
+put_required(void *context, const struct schema_key *key)
 {
 	struct buffer *out = context;
 	if (!key->required)
@@ -148,6 +138,20 @@ put_parameters(struct buffer *out, const char *const *allowed)
 }
 
 static void
+put_variable(struct buffer *out)
+{
+	put(out, "'variable':{'title':'variable','description':'What stands in braces; null only "
+		 "declares it.',"
+		 "'allOf':[{'type':['object','null'],"
+		 "'errorMessage':'a variable must be a mapping: write a mapping, KEY: VALUE'}],"
+		 "'additionalProperties':false,"
+		 "'errorMessage':'unknown key: a variable has description, required and default',"
+		 "'properties':{");
+	variables_each_key(put_key, out);
+	put(out, "}},");
+}
+
+static void
 put_prompt(struct buffer *out)
 {
 	put(out, "'prompt':{'title':'prompt','allOf':[" OF_MAP("a prompt") "");
@@ -175,6 +179,7 @@ put_schema(struct buffer *out, const char *const *allowed_params)
 		"or write a prompt'}},"
 		"'else':{'$ref':'#/$defs/prompt'},'$defs':{");
 	put(out, definitions);
+	put_variable(out);
 	put_parameters(out, allowed_params);
 	put_prompt(out);
 	buffer_puts(out, "}}");

@@ -1,6 +1,8 @@
 /* expect.c -- says what a document's value should have been. */
 #include "core/expect.h"
 
+#include "core/text.h"
+
 void
 expect_about(const struct value *value, struct error *error)
 {
@@ -66,4 +68,17 @@ expect_member(struct errors *errors, const struct value *map, const char *key)
 	if (member == NULL)
 		expect_missing(errors, map, key);
 	return member;
+}
+
+void
+expect_unknown(struct errors *errors, enum error_kind kind, const struct value *member,
+	const char *meant, const char *expected)
+{
+	struct quote quote, other;
+	text_quote(&quote, member->key);
+	expect_about(member, errors_add(errors, kind, member->key_line, member->key_column,
+				     "unknown key %s%s%s%s", quote.text,
+				     meant != NULL ? "\ndid you mean " : "\n",
+				     meant != NULL ? text_quote(&other, meant) : expected,
+				     meant != NULL ? "?" : ""));
 }

@@ -25,3 +25,8 @@ void expect_missing(struct errors *, const struct value *map, const char *key);
 
 /* A map's member, or NULL with that error. */
 const struct value *expect_member(struct errors *, const struct value *map, const char *key);
+
+/* Add an error about a member whose key is none of those expected, with the key that was meant or, for NULL, with what may
+ * stand there. */
+void expect_unknown(struct errors *, enum error_kind, const struct value *member, const char *meant,
+	const char *expected);

@@ -11,9 +11,8 @@
 #include "core/message.h"
 #include "core/name.h"
 #include "core/params.h"
-#include "core/schema.h"
-#include "core/template.h"
 #include "core/text.h"
+#include "core/variables.h"
 
 struct reading {
 	const struct path_names *names;
@@ -152,105 +151,13 @@ kind_of_unknown(const struct reading *reading)
 	return reading->rules->request ? ERROR_WARNING : ERROR_VALUE;
 }
 
-/* Add an error about a key that is none of those expected, with the one that was meant or what may
- * stand there. */
-static void
-add_unknown(struct reading *reading, const struct value *member, const char *meant,
-	const char *expected)
-{
-	enum error_kind kind = kind_of_unknown(reading);
-	struct quote quote, other;
-	text_quote(&quote, member->key);
-	expect_about(member, errors_add(reading->errors, kind, member->key_line, member->key_column,
-				     "unknown key %s%s%s%s", quote.text,
-				     meant != NULL ? "\ndid you mean " : "\n",
-				     meant != NULL ? text_quote(&other, meant) : expected,
-				     meant != NULL ? "?" : ""));
-}
-
-static void
-read_default(struct reading *reading, const struct value *value)
-{
-	if (value->kind == VALUE_LIST || value->kind == VALUE_MAP)
-		EXPECT_ERROR(reading->errors, ERROR_TYPE, value,
-			"default must be a string, a number or a boolean, not %s\nquote it if it "
-			"is text",
-			document_kind_name(value->kind));
-}
-
-static void
-read_variable_description(struct reading *reading, const struct value *value)
-{
-	expect_string(reading->errors, value, "description");
-}
-
-static void
-read_required(struct reading *reading, const struct value *value)
-{
-	expect_kind(reading->errors, value, VALUE_BOOL, "required");
-}
-
-/* The keys of a variable's declaration; rendering takes their values from the document. */
-static const struct {
-	const char *name;
-	void (*read)(struct reading *, const struct value *);
-} variable_keys[] = {
-	{"description", read_variable_description},
-	{"required",    read_required            },
-	{"default",     read_default             },
-};
-
-enum { N_VARIABLE_KEYS = sizeof(variable_keys) / sizeof(variable_keys[0]) };
-
-bool
-prompt_is_variable_key(const char *key)
-{
-	for (size_t i = 0; i < N_VARIABLE_KEYS; i++)
-		if (strcmp(key, variable_keys[i].name) == 0)
-			return true;
-	return false;
-}
-
-static void
-add_unknown_of_variable(struct reading *reading, const struct value *item)
-{
-	const char *meant = NULL;
-	bool keep = errors_keep(reading->errors, kind_of_unknown(reading));
-	for (size_t i = 0; i < N_VARIABLE_KEYS && keep; i++)
-		if (text_is_near(item->key, variable_keys[i].name))
-			meant = variable_keys[i].name;
-	add_unknown(reading, item, meant, "a variable has description, required and default");
-}
-
-static void
-read_variable(struct reading *reading, const struct value *value)
-{
-	struct quote quote;
-	if (!template_is_name(value->key))
-		expect_about(value,
-			errors_add(reading->errors, ERROR_VALUE, value->key_line, value->key_column,
-				"the variable %s does not fit\nuse letters, digits and _",
-				text_quote(&quote, value->key)));
-	if (value->kind == VALUE_NULL ||
-		!expect_kind(reading->errors, value, VALUE_MAP, "a variable"))
-		return;
-	for (const struct value *item = value->first; item != NULL; item = item->next) {
-		if (!prompt_is_variable_key(item->key))
-			add_unknown_of_variable(reading, item);
-		for (size_t i = 0; i < N_VARIABLE_KEYS && item->kind != VALUE_NULL; i++)
-			if (strcmp(item->key, variable_keys[i].name) == 0)
-				variable_keys[i].read(reading, item);
-	}
-}
-
 static void
 read_variables(struct reading *reading, const struct value *value)
 {
 	if (!expect_kind(reading->errors, value, VALUE_MAP, "variables"))
 		return;
 	reading->draft->variables = value;
-	for (const struct value *member = value->first; member != NULL; member = member->next)
-		read_variable(reading, member);
+	variables_check(reading->errors, value, kind_of_unknown(reading));
 }
 
 static void
@@ -373,7 +280,7 @@ read_member(struct reading *reading, const struct value *member)
 	if (field != NULL && (member->kind != VALUE_NULL || field->required))
 		field->read(reading, member);
 	else if (!prompt_is_key(member->key))
-		add_unknown(reading, member,
+		expect_unknown(reading->errors, kind_of_unknown(reading), member,
 			errors_keep(reading->errors, kind_of_unknown(reading))
 				? nearest_field(member->key)
 				: NULL,
@@ -499,10 +406,10 @@ check_strict(struct reading *reading, const struct value *map)
 }
 
 void
-prompt_each_key(prompt_on_key *on_key, void *context)
+prompt_each_key(schema_on_key *on_key, void *context)
 {
 	for (size_t i = 0; i < N_FIELDS; i++)
-		on_key(context, &(struct prompt_key){fields[i].name, fields[i].help,
+		on_key(context, &(struct schema_key){fields[i].name, fields[i].help,
 					fields[i].schema, fields[i].required});
 }
 

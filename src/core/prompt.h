@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "core/rule.h"
+#include "core/schema.h"
 
 struct errors;
 struct path_names;
@@ -36,16 +37,8 @@ struct draft {
 int prompt_parse(const struct value *, const struct path_names *, const struct prompt_rules *,
 	struct errors *, struct draft *);
 
-/* A key that a prompt may have. */
-struct prompt_key {
-	const char *name;
-	const char *help; /* a sentence */
-	const char *schema; /* what a JSON Schema can say of its value; see schema.h */
-	bool required;
-};
-
-typedef void prompt_on_key(void *context, const struct prompt_key *);
-void prompt_each_key(prompt_on_key *, void *context);
+/* The keys that a prompt may have. */
+void prompt_each_key(schema_on_key *, void *context);
 
 /* Words that people use for keys. */
 typedef void prompt_on_other_name(void *context, const char *word, const char *key);
@@ -53,6 +46,3 @@ void prompt_each_other_name(prompt_on_other_name *, void *context);
 
 /* Whether a prompt may have a key, be it one that is ignored. */
 bool prompt_is_key(const char *);
-
-/* Whether a variable's declaration may have a key. */
-bool prompt_is_variable_key(const char *);

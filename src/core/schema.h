@@ -1,7 +1,19 @@
 /* schema.h -- what a JSON Schema says of values, for tables. */
 #pragma once
 
-/* All of it is JSON with ' in the place of ". The message keywords are those of the yaml-language-server and of VS Code,
+#include <stdbool.h>
+
+/* A key that a map may have. */
+struct schema_key {
+	const char *name;
+	const char *help; /* a sentence */
+	const char *schema; /* what a JSON Schema can say of its value */
+	bool required;
+};
+
+typedef void schema_on_key(void *context, const struct schema_key *);
+
+/* Schemas are JSON with ' in the place of ". The message keywords are those of the yaml-language-server and of VS Code,
  * which show them instead of words of their own; others pass over them. */
 
 /* A value of some types or null; more begins with a comma or is empty. */

@@ -11,6 +11,7 @@
 #include "core/name.h"
 #include "core/prompt.h"
 #include "core/tokens.h"
+#include "core/variables.h"
 #include "server/api.h"
 #include "server/api_reply.h"
 #include "server/creation.h"
@@ -64,7 +65,7 @@ put_file_variable(struct buffer *out, const struct value *declared)
 	bool first = true;
 	buffer_putc(out, '{');
 	for (const struct value *item = declared->first; item != NULL; item = item->next) {
-		if (!prompt_is_variable_key(item->key))
+		if (!variables_is_key(item->key))
 			continue;
 		buffer_puts(out, first ? "" : ", ");
 		json_put_string(out, item->key);
