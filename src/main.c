@@ -1,4 +1,5 @@
 /* main.c -- promptd: serves a directory of prompts to LiteLLM. */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -144,8 +145,8 @@ start(struct server *server, const struct options *options, struct error *error)
 	if (listen_open(&server->listeners, options->listen, options->workers,
 		    loopback_only(options), error) != 0)
 		return -1;
-	if (options->admin_listen != NULL &&
-		listen_open(&server->admin, options->admin_listen, 1, NULL, error) != 0)
+	if (options->admin_listen != NULL && listen_open(&server->admin, options->admin_listen, 1,
+						     loopback_only(options), error) != 0)
 		return -1;
 	size_t n_workers = server->listeners.count + server->admin.count;
 	server->store = store_new();
@@ -236,6 +237,17 @@ serve(const struct options *options)
 	return EXIT_SUCCESS;
 }
 
+/* Write what was printed; a full disk must not look like success. */
+static bool
+print_all(void)
+{
+	bool failed = ferror(stdout) != 0;
+	failed |= fflush(stdout) != 0;
+	if (failed)
+		page_fail("cannot print: %s\nmake room, or print elsewhere", strerror(errno));
+	return !failed;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -245,13 +257,15 @@ main(int argc, char **argv)
 		page_error(&error);
 		return EXIT_USAGE;
 	}
-	if (options.help) {
-		arguments_print_help(options.command);
-		return EXIT_SUCCESS;
+	if (options.help || options.version) {
+		if (options.help)
+			arguments_print_help(options.command);
+		else
+			puts("promptd " PROMPTD_VERSION);
+		return print_all() ? EXIT_SUCCESS : EXIT_FAILURE;
 	}
-	if (options.version) {
-		puts("promptd " PROMPTD_VERSION);
-		return EXIT_SUCCESS;
-	}
-	return options.command == COMMAND_SERVE ? serve(&options) : cli_run(&options);
+	if (options.command == COMMAND_SERVE)
+		return serve(&options);
+	int status = cli_run(&options);
+	return print_all() ? status : EXIT_FAILURE;
 }

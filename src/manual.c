@@ -7,6 +7,8 @@
 
 #include "server/options.h"
 
+enum { MAX_COLUMNS = 76 };
+
 /* What a manual says beyond the help. */
 static const struct {
 	const char *option, *text;
@@ -51,16 +53,53 @@ print_argument(const char *argument)
 			putchar(tolower((unsigned char)*argument));
 }
 
+/* Print a line of text in lines of a manual's length. */
+static void
+print_wrapped(const char *text, size_t left)
+{
+	for (size_t column = 0, length; left > 0; text += length, left -= length) {
+		length = strcspn(text, " \n");
+		length = length < left ? length : left;
+		if (column + length > MAX_COLUMNS) {
+			putchar('\n');
+			column = 0;
+		}
+		/* At the beginning of a line a dot would be a macro's. */
+		printf("%s%s%.*s", column > 0 ? " " : "", column == 0 && *text == '.' ? "\\&" : "",
+			(int)length, text);
+		column += length + 1;
+		length += length < left; /* the space behind it */
+	}
+	putchar('\n');
+}
+
+/* Print text, with macros on lines of their own. */
+static void
+print_text(const char *text)
+{
+	while (*text != '\0') {
+		size_t length = strcspn(text, "\n");
+		if (*text == '.')
+			printf("%.*s\n", (int)length, text);
+		else
+			print_wrapped(text, length);
+		text += length + (text[length] == '\n');
+	}
+}
+
 static void
 print_option(const struct option_row *row)
 {
 	const char *more = addition_to(row->name);
+	char help[256];
 	printf(".It Fl -%s", row->name);
 	if (row->argument != NULL)
 		print_argument(row->argument);
-	printf("\n%c%s.\n", toupper((unsigned char)*row->help), row->help + 1);
+	putchar('\n');
+	snprintf(help, sizeof(help), "%c%s.", toupper((unsigned char)*row->help), row->help + 1);
+	print_text(help);
 	if (more != NULL)
-		printf("%s\n", more);
+		print_text(more);
 }
 
 /* Print the options of serving, or all others. */

@@ -19,7 +19,7 @@ print_detail(const struct value *json)
 {
 	const struct value *detail = document_find(json, "detail");
 	if (detail->kind == VALUE_STRING) {
-		page_fail("%s", detail->text);
+		page_fail("%s\npromptd list shows what there is", detail->text);
 		return;
 	}
 	for (const struct value *item = detail->first; item != NULL; item = item->next) {

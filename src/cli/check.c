@@ -11,14 +11,13 @@
 #include "core/buffer.h"
 #include "core/error.h"
 #include "core/json_put.h"
-#include "core/lint.h"
 #include "core/problem.h"
 #include "core/snapshot.h"
 #include "core/text.h"
-#include "core/unit.h"
 #include "server/cycle.h"
 #include "server/loader.h"
 #include "server/options.h"
+#include "server/warnings.h"
 
 enum { MAX_SHOWN_BYTES = 160 }; /* of a source line */
 
@@ -72,30 +71,24 @@ on_problem(void *context, const struct problem *problem)
 		check->errors++;
 }
 
-/* The warnings of a file; its errors are the snapshot's. */
 static void
 on_file(void *context, const struct file_report *report)
 {
 	struct check *check = context;
-	const struct unit *unit = report->faulty != NULL ? report->faulty : report->served;
+	(void)report;
 	check->files++;
-	for (size_t i = 0; unit != NULL && i < unit->n_problems; i++)
-		if (unit->problems[i].kind == ERROR_WARNING)
-			on_problem(check, &unit->problems[i]);
 }
 
 static void
 find_all(struct check *check)
 {
 	const struct snapshot *snapshot = check->load->snapshot;
-	struct problem problem;
+	const struct loader *loader = cycle_loader(check->load->cycle);
 	for (size_t i = 0; i < snapshot->n_problems; i++)
 		on_problem(check, &snapshot->problems[i]);
-	loader_report(cycle_loader(check->load->cycle), on_file, check);
-	for (size_t i = 0; i < snapshot->n_groups; i++)
-		if (lint_group(&snapshot->groups[i], check->options->default_labels.items,
-			    check->arena, &problem))
-			on_problem(check, &problem);
+	warnings_each(loader, snapshot, check->options->default_labels.items, check->arena,
+		on_problem, check);
+	loader_report(loader, on_file, check);
 	if (check->n_problems > 0)
 		qsort(check->problems, check->n_problems, sizeof(*check->problems),
 			problem_compare);
@@ -207,7 +200,7 @@ print_escaped(const char *text, bool is_property)
 	for (; *text != '\0'; text++)
 		if (strchr("%\r\n", *text) != NULL || (is_property && strchr(":,", *text) != NULL))
 			printf("%%%02X", (unsigned char)*text);
-		else
+		else if (text_control(text, strlen(text)) == 0)
 			putchar(*text);
 }
 

@@ -1,6 +1,9 @@
 /* load.c -- the prompts of a directory, loaded once by the server's own loader. */
 #include "cli/load.h"
 
+#include <unistd.h>
+
+#include "cli/page.h"
 #include "core/error.h"
 #include "core/snapshot.h"
 #include "core/store.h"
@@ -43,7 +46,9 @@ load_open(struct load *load, const struct options *options, const char *director
 	load->snapshot = store_acquire(load->store);
 	const struct error *problem = cycle_root_problem(load->cycle);
 	if (problem != NULL)
-		error_set(error, "%s\ncreate it, or name another directory", problem->message);
+		error_set(error, "%s\n%s", problem->message,
+			access(directory, F_OK) == 0 ? "name a directory that you may read"
+						     : "create it, or name another directory");
 	else if (load->snapshot == NULL)
 		error_set(error, "files in \"%s\" keep changing\ntry again", directory);
 	return load->snapshot != NULL && problem == NULL ? 0 : -1;
@@ -56,4 +61,14 @@ load_close(struct load *load)
 	cycle_free(load->cycle);
 	if (load->store != NULL)
 		store_free(load->store);
+}
+
+bool
+load_tell_problems(const struct load *load, const char *directory)
+{
+	size_t problems = load->snapshot->n_problems;
+	if (problems > 0)
+		page_fail("%zu problem%s in \"%s\"\nsee promptd check %s", problems,
+			problems == 1 ? "" : "s", directory, directory);
+	return problems > 0;
 }

@@ -1,6 +1,8 @@
 /* load.h -- the prompts of a directory, loaded once by the server's own loader. */
 #pragma once
 
+#include <stdbool.h>
+
 #include "core/prompt.h"
 #include "server/figures.h"
 
@@ -19,3 +21,6 @@ struct load {
 /* Files are taken as they are now, whoever writes them. Returns -1 with an error. */
 int load_open(struct load *, const struct options *, const char *directory, struct error *);
 void load_close(struct load *);
+
+/* Say on standard error that files are not good, and so not loaded. Returns whether there are any. */
+bool load_tell_problems(const struct load *, const char *directory);

@@ -22,7 +22,8 @@
 	"{'type':['object'],'errorMessage':'" what \
 	" must be a mapping: write a mapping, KEY: VALUE'}"
 #define OF_TEXT(key) \
-	"'" key "':{'type':'string','errorMessage':'" key " must be a string: put it in quotes'"
+	"'" key "':{'type':'string','errorMessage':'" key \
+	" must be a string: put it in quotes, or write it behind |-'"
 
 /* What message.c and prompt.c ask of the parts of a prompt. */
 static const char definitions[] =
@@ -37,9 +38,9 @@ static const char definitions[] =
 				"'items':{'$ref':'#/$defs/part'}}},"
 		"'if':{'required':['tool_calls'],'properties':{'tool_calls':{'type':['array','object','string','number','boolean']}}},"
 		"'then':{'properties':{'content':{'type':['string','array','null'],"
-			"'errorMessage':'content must be a string: quote it, or write it behind |-'}}},"
+			"'errorMessage':'content must be a string: put it in quotes, or write it behind |-'}}},"
 		"'else':{'allOf':[" REQUIRED("content") ",{'properties':{'content':{'type':['string','array'],"
-			"'errorMessage':'content must be a string: quote text that starts with {, or write it behind |-'}}}]}},"
+			"'errorMessage':'content must be a string: put it in quotes, or write it behind |-'}}}]}},"
 	"'part':{'title':'part','description':'A part of a content; one of the type text has a text.',"
 		"'allOf':[" OF_MAP("a part of content") "," REQUIRED("type") "],"
 		"'properties':{" OF_TEXT("type") ",'description':'text, image_url, …'}},"
@@ -59,7 +60,7 @@ put(struct buffer *out, const char *text)
 static void
 next(struct buffer *out)
 {
-	if (out->length > 0 && strchr("[{(", out->data[out->length - 1]) == NULL)
+	if (!out->failed && out->length > 0 && strchr("[{(", out->data[out->length - 1]) == NULL)
 		buffer_putc(out, ',');
 }
 
@@ -71,7 +72,7 @@ put_key(void *context, const struct schema_key *key)
 	json_put_string(out, key->name);
 	buffer_putc(out, ':');
 	put(out, key->schema);
-	out->length--; /* its last brace */
+	out->length -= out->length > 0; /* its last brace */
 	json_put_key(out, "description");
 	json_put_string(out, key->help);
 	buffer_putc(out, '}');
@@ -112,7 +113,7 @@ static void
 put_pattern(void *context, const char *pattern)
 {
 	struct buffer *out = context;
-	if (out->data[out->length - 1] != ':')
+	if (!out->failed && out->data[out->length - 1] != ':')
 		buffer_putc(out, '|');
 	for (; *pattern != '\0'; pattern++)
 		buffer_printf(out, *pattern == '*' ? ".%c" : "%c", *pattern);
@@ -128,7 +129,7 @@ put_parameters(struct buffer *out, const char *const *allowed)
 		buffer_puts(out, "(?!(?:");
 		for (size_t i = 0; allowed[i] != NULL; i++) {
 			buffer_puts(out, i > 0 ? "|" : "");
-			json_put_characters(out, allowed[i], strlen(allowed[i]));
+			buffer_puts(out, allowed[i]);
 		}
 		buffer_puts(out, ")$)");
 	}

@@ -23,10 +23,12 @@ with_load(const struct options *options, int (*act)(const struct load *, const s
 	struct load load = {0};
 	struct error error;
 	int status = EXIT_FAILURE;
-	if (load_open(&load, options, options->directory, &error) == 0)
+	if (load_open(&load, options, options->directory, &error) == 0) {
+		load_tell_problems(&load, options->directory);
 		status = act(&load, options);
-	else
+	} else {
 		page_error(&error);
+	}
 	load_close(&load);
 	return status;
 }
@@ -302,8 +304,8 @@ render(const struct load *load, const struct options *options)
 static int
 revision(const struct load *load, const struct options *options)
 {
-	(void)options;
-	puts(load->snapshot->revision);
+	printf(options->format == FORMAT_JSON ? "{\"revision\":\"%s\"}\n" : "%s\n",
+		load->snapshot->revision);
 	return EXIT_SUCCESS;
 }
 

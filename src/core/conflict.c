@@ -79,6 +79,17 @@ add_problem(struct problems *problems, struct problem problem)
 		problems->items[problems->count++] = problem;
 }
 
+/* A path for a message, on one line. */
+static const char *
+shown(struct arena *arena, const char *path)
+{
+	char *copy = arena_copy(arena, path, strlen(path));
+	for (char *at = copy; at != NULL && *at != '\0'; at++)
+		if ((unsigned char)*at < ' ')
+			*at = '?';
+	return copy != NULL ? copy : "";
+}
+
 static void
 add_double(struct arena *arena, struct problems *problems, const struct claim *loser,
 	const struct prompt *winner)
@@ -129,7 +140,7 @@ settle_claim(struct arena *arena, const struct label_claim *claim, const struct 
 		add_problem(problems,
 			problem_of(arena, &loss,
 				"the label %s is a version of this id in %s:%u\nrename it", label,
-				version->prompt->unit->path, version->prompt->line));
+				shown(arena, version->prompt->unit->path), version->prompt->line));
 	} else if (version == NULL && claim == first) {
 		const char **labels = (const char **)(uintptr_t)claim->entry->labels;
 		labels[claim->entry->n_labels++] = claim->label;
@@ -137,7 +148,7 @@ settle_claim(struct arena *arena, const struct label_claim *claim, const struct 
 		add_problem(
 			problems, problem_of(arena, &loss,
 					  "the label %s is held by %s:%u\ntake it away from one",
-					  label, holder->unit->path, holder->line));
+					  label, shown(arena, holder->unit->path), holder->line));
 	}
 }
 

@@ -52,7 +52,7 @@ document_check_text(struct document *document, const char *data, size_t length)
 	else if ((at = find_conflict(data, length)) < length)
 		problem = "an unresolved merge conflict\nresolve it and remove the marks";
 	else if (length == 0)
-		problem = "the file is empty\ndelete it, or write a prompt";
+		problem = "the file is empty\nwrite something into it, or delete it";
 	if (problem == NULL)
 		return 0;
 	text_place(data, at, &line, &column);

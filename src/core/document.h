@@ -17,8 +17,11 @@ struct value {
 	bool truth; /* a bool's value */
 	bool open; /* still being read: an alias to it would never end */
 	bool merge; /* a map member whose key is YAML's << */
+	bool cut; /* a plain text of YAML, behind which a comment begins on the same line */
 	unsigned levels; /* of lists and maps from here on down: 0 for a scalar */
 	unsigned line, column; /* from 1; column in characters */
+	unsigned start,
+		end; /* of a scalar: where it stands in the text; an alias has its anchor's */
 	size_t nodes, bytes; /* this and all below, shared ones counted each time */
 
 	const char *text; /* string: itself; number: as JSON; bool and null: as written */

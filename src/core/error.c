@@ -10,8 +10,9 @@
 
 enum { MAX_ERRORS = 50 };
 
-enum rule
-error_rule(enum error_kind kind)
+/* The rule that an error of a kind breaks; of a warning without a rule of its own, doubtful. */
+static enum rule
+rule_of(enum error_kind kind)
 {
 	static const enum rule rules[N_ERROR_KINDS] = {
 		[ERROR_SYNTAX] = RULE_SYNTAX,
@@ -83,8 +84,7 @@ struct error *
 errors_add(struct errors *errors, enum error_kind kind, unsigned line, unsigned column,
 	const char *format, ...)
 {
-	struct error what = {
-		.kind = kind, .rule = error_rule(kind), .line = line, .column = column};
+	struct error what = {.kind = kind, .rule = rule_of(kind), .line = line, .column = column};
 	va_list args;
 	va_start(args, format);
 	struct error *error = add(errors, &what, format, args);
@@ -95,7 +95,7 @@ errors_add(struct errors *errors, enum error_kind kind, unsigned line, unsigned 
 bool
 errors_want(const struct errors *errors, enum rule rule)
 {
-	return (errors->ignored & 1u << rule) == 0 && errors_keep(errors, ERROR_WARNING);
+	return (errors->ignored & 1u << rule) == 0;
 }
 
 void

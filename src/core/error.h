@@ -20,9 +20,6 @@ enum error_kind {
 	N_ERROR_KINDS
 };
 
-/* The rule that an error of a kind breaks; a warning's own is not known from that. */
-enum rule error_rule(enum error_kind);
-
 /* Messages are lower case, without full stop, and say what was found and what was wanted. Behind a line feed
  * in a format stands what to do: the message has both on one line. */
 struct error {
@@ -55,7 +52,7 @@ bool errors_keep(const struct errors *, enum error_kind);
 __attribute__((format(printf, 5, 6))) struct error *errors_add(
 	struct errors *, enum error_kind, unsigned line, unsigned column, const char *format, ...);
 
-/* Whether one more warning of a rule is wanted, and would be kept. */
+/* Whether warnings of a rule are wanted. */
 bool errors_want(const struct errors *, enum rule);
 
 /* Add a warning of a rule, if it is. */

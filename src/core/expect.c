@@ -10,27 +10,19 @@ expect_about(const struct value *value, struct error *error)
 		error->value = value;
 }
 
-/* How to write what was wanted instead of what was found. */
+/* How to write what was wanted. */
 static const char *
-advice(enum value_kind wanted, enum value_kind found)
+advice(enum value_kind wanted)
 {
-	static const char *const others[] = {
+	static const char *const texts[] = {
 		[VALUE_NULL] = "leave it empty",
 		[VALUE_BOOL] = "write true or false",
 		[VALUE_NUMBER] = "write digits, without quotes",
-		[VALUE_STRING] = "write it as text",
+		[VALUE_STRING] = "put it in quotes, or write it behind |-",
 		[VALUE_LIST] = "write a list, [ITEM, ITEM]",
 		[VALUE_MAP] = "write a mapping, KEY: VALUE",
 	};
-	if (wanted != VALUE_STRING)
-		return others[wanted];
-	if (found == VALUE_NUMBER || found == VALUE_BOOL)
-		return "put it in quotes";
-	if (found == VALUE_MAP)
-		return "quote text that starts with { or holds \": \", or write it behind |-";
-	if (found == VALUE_LIST)
-		return "quote text that starts with [ or -, or write it behind |-";
-	return others[wanted];
+	return texts[wanted];
 }
 
 bool
@@ -40,8 +32,7 @@ expect_kind(
 	if (value->kind == kind)
 		return true;
 	EXPECT_ERROR(errors, ERROR_TYPE, value, "%s must be %s, not %s\n%s", name,
-		document_kind_name(kind), document_kind_name(value->kind),
-		advice(kind, value->kind));
+		document_kind_name(kind), document_kind_name(value->kind), advice(kind));
 	return false;
 }
 
@@ -51,11 +42,29 @@ expect_string(struct errors *errors, const struct value *value, const char *name
 	return expect_kind(errors, value, VALUE_STRING, name) ? value->text : NULL;
 }
 
+/* A member of a map whose key was likely meant to be another, or NULL. */
+static const struct value *
+find_near(const struct value *map, const char *key)
+{
+	const struct value *member = map->kind == VALUE_MAP ? map->first : NULL;
+	while (member != NULL && !text_is_near(member->key, key))
+		member = member->next;
+	return member;
+}
+
 void
 expect_missing(struct errors *errors, const struct value *map, const char *key)
 {
-	struct error *error = errors_add(
-		errors, ERROR_MISSING, map->line, map->column, "%s is missing\nadd it", key);
+	const struct value *near = errors_keep(errors, ERROR_MISSING) ? find_near(map, key) : NULL;
+	struct error *error;
+	struct quote quote;
+	if (near != NULL)
+		error = errors_add(errors, ERROR_MISSING, near->key_line, near->key_column,
+			"%s is missing\nrename %s, if that is meant", key,
+			text_quote(&quote, near->key));
+	else
+		error = errors_add(errors, ERROR_MISSING, map->line, map->column,
+			"%s is missing\nadd it", key);
 	expect_about(map, error);
 	if (error != NULL)
 		error->key = key;

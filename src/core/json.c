@@ -248,13 +248,14 @@ scan_items(struct scanner *scanner, int close)
 			break;
 		if (peek(scanner) != ',')
 			return fail_at(scanner, scanner->at,
-				close == '}' ? "\",\" or \"}\" was expected\nadd it"
-					     : "\",\" or \"]\" was expected\nadd it");
+				close == '}' ? "\",\" or \"}\" was expected\nadd it before this"
+					     : "\",\" or \"]\" was expected\nadd it before this");
+		struct scanner comma = *scanner;
 		scanner->at++;
 		skip_space(scanner);
 		if (peek(scanner) == close)
 			return fail_at(
-				scanner, scanner->at, "a comma with nothing behind it\nremove it");
+				&comma, comma.at, "a comma with nothing behind it\nremove it");
 	}
 	scanner->at++;
 	return 0;
@@ -293,7 +294,7 @@ scan_value(struct scanner *scanner)
 static int
 scan_text(struct scanner *scanner)
 {
-	if (scanner->length >= 3 && memcmp(scanner->data, "\xef\xbb\xbf", 3) == 0)
+	if (text_mark_length(scanner->data, scanner->length) > 0)
 		return fail_at(scanner, 0, "a byte order mark\nsave the file as UTF-8 without it");
 	if (scan_value(scanner) != 0)
 		return -1;
@@ -356,6 +357,8 @@ walk_value(struct walk *walk, const cJSON *item)
 						     mark->line, mark->column);
 	if (value == NULL)
 		return NULL;
+	value->start = mark->offset;
+	value->end = mark->offset + mark->length;
 	value->truth = (item->type & 0xff) == cJSON_True;
 	if (key != NULL) {
 		const char *copy =

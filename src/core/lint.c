@@ -10,84 +10,84 @@
 #include "core/name.h"
 #include "core/problem.h"
 #include "core/prompt.h"
+#include "core/secrets.h"
 #include "core/select.h"
 #include "core/snapshot.h"
 #include "core/template.h"
 #include "core/text.h"
 #include "core/unit.h"
 
-enum { NEAR_FILE_BYTES = 800 * 1024, NEAR_ID_BYTES = 180, MAX_SHOWN = 60 };
+enum {
+	NEAR_FILE_BYTES = 800 * 1024,
+	NEAR_ID_BYTES = 180,
+	MAX_NAME = 60,
+
+};
 
 /* A prompt being looked at. */
 struct linting {
-	struct lint_text *text;
+	const struct lint_text *text;
 	const struct draft *draft;
 	struct errors *errors;
 	const struct value **declared; /* its variables by name; NULL where it declares none */
 	bool *used; /* which of these stand in a message */
 	size_t n_declared;
+	const struct value *value; /* in which words were looked for last … */
+	size_t from; /* … and from where to look for further ones */
 };
 
-struct lint_text
-lint_text_of(const char *data, size_t length, bool is_json)
+/* A place in a file. */
+struct place {
+	unsigned line, column;
+};
+
+static struct place
+place_of(const struct value *value)
 {
-	static const char mark[] = "\xef\xbb\xbf"; /* takes up no column */
-	size_t skipped = !is_json && length >= 3 && memcmp(data, mark, 3) == 0 ? 3 : 0;
-	return (struct lint_text){
-		data + skipped, length - skipped, is_json, {1, 1, 0}
-        };
+	return (struct place){value->line, value->column};
 }
 
-/* The offset of a place in the file. */
-static size_t
-offset_of(struct linting *linting, unsigned line, unsigned column)
+static struct place
+place_at(const struct linting *linting, size_t offset)
 {
-	const char *data = linting->text->data, *end = data + linting->text->length;
-	struct lint_place at = linting->text->last;
-	if (at.line > line || (at.line == line && at.column > column))
-		at = (struct lint_place){1, 1, 0};
-	while (at.line < line && data + at.offset < end) {
-		const char *feed = memchr(data + at.offset, '\n', (size_t)(end - data) - at.offset);
-		at = (struct lint_place){
-			at.line + 1, 1, (size_t)((feed != NULL ? feed + 1 : end) - data)};
-	}
-	while (at.column < column && data + at.offset < end) {
-		size_t left = (size_t)(end - data) - at.offset;
-		size_t length = text_utf8_length(data + at.offset, left);
-		at.offset += length > 0 ? length : 1;
-		at.column++;
-	}
-	linting->text->last = at;
-	return at.offset;
-}
-
-/* Where words stand in a value, if they are found behind its beginning; else where that is. */
-static struct lint_place
-place_in(struct linting *linting, const struct value *value, const char *words, size_t length)
-{
-	const struct lint_text *text = linting->text;
-	struct lint_place place = {value->line, value->column, 0};
-	size_t offset = offset_of(linting, value->line, value->column);
-	const char *found = memmem(text->data + offset, text->length - offset, words, length);
-	if (found != NULL)
-		text_place(text->data, (size_t)(found - text->data), &place.line, &place.column);
+	struct place place;
+	text_place(linting->text->data, offset, &place.line, &place.column);
 	return place;
 }
 
-/* Where many would be too many, their places are not looked for. */
+/* Where words of a value's text, from an offset on, stand in the file, behind those that were looked for before; where they
+ * stand there in another form, as with escapes, that is where the value begins. The character before them tells them from
+ * the same words elsewhere. */
+static struct place
+place_in(struct linting *linting, const struct value *value, size_t offset, size_t length)
+{
+	const char *data = linting->text->data, *found = NULL;
+	if (linting->value != value)
+		linting->from = value->start;
+	linting->value = value;
+	for (size_t before = offset > 0; found == NULL; before--) {
+		found = memmem(data + linting->from, value->end - linting->from,
+			value->text + offset - before, length + before);
+		found = found != NULL ? found + before : NULL;
+		if (before == 0)
+			break;
+	}
+	if (found == NULL)
+		return place_of(value);
+	linting->from = (size_t)(found - data) + length;
+	return place_at(linting, (size_t)(found - data));
+}
+
+/* Places are looked for only where a warning is kept. */
 #define WARN(linting, rule, where, ...) \
 	do { \
+		struct place place_ = {0}; \
 		if (!errors_want((linting)->errors, (rule))) \
 			break; \
-		struct lint_place place_ = (where); \
+		if (errors_keep((linting)->errors, ERROR_WARNING)) \
+			place_ = (where); \
 		errors_warn((linting)->errors, (rule), place_.line, place_.column, __VA_ARGS__); \
 	} while (0)
-
-static struct lint_place
-place_of(const struct value *value)
-{
-	return (struct lint_place){value->line, value->column, 0};
-}
 
 /* A name that is looked for among the variables. */
 struct name {
@@ -131,6 +131,7 @@ static void
 each_text(struct linting *linting, on_text *call)
 {
 	const struct value *messages = linting->draft->messages;
+	linting->value = NULL;
 	if (messages->kind == VALUE_STRING) {
 		call(linting, messages, false);
 		return;
@@ -150,12 +151,23 @@ each_text(struct linting *linting, on_text *call)
 	}
 }
 
-/* Whether what stands in braces may well be meant as a variable: it is no number, as in \d{3}, and the prompt did not
- * say by an empty declaration that it has none. */
+/* Whether what stands in braces may well be meant as a variable: it is no number, as in \d{3}, nothing of code, as in
+ * /users/{id} or \frac{a}{b}, and the prompt did not say by an empty declaration that it has none. */
 static bool
-is_like_one(const struct linting *linting, const struct placeholder *at)
+is_like_one(const struct linting *linting, const char *text, const struct placeholder *at)
 {
-	return linting->n_declared > 0 && (*at->name < '0' || *at->name > '9');
+	bool is_number = *at->name >= '0' && *at->name <= '9';
+	bool is_attached =
+		at->offset > 0 && strchr(" \t\n\"'([,:;-*>_", text[at->offset - 1]) == NULL;
+	return linting->n_declared > 0 && !is_number && !is_attached;
+}
+
+/* Words of a text for a message. */
+static const char *
+quoted(struct linting *linting, struct quote *quote, const char *words, size_t length)
+{
+	const char *copy = arena_copy(linting->errors->arena, words, length);
+	return text_quote(quote, copy != NULL ? copy : "");
 }
 
 /* Say what the placeholders of a text come to. */
@@ -163,25 +175,24 @@ static void
 check_placeholders(struct linting *linting, const struct value *text, bool in_parts)
 {
 	struct placeholder at;
+	struct quote quote;
 	size_t cursor = 0, length = strlen(text->text);
 	while (template_next(text->text, length, &cursor, &at)) {
-		const char *shown = text->text + at.offset;
-		int shown_length = (int)(at.length < MAX_SHOWN ? at.length : MAX_SHOWN);
+		const char *words = text->text + at.offset;
 		bool variable = is_variable(linting, at.name, at.name_length);
-		if (!variable && is_like_one(linting, &at))
+		if (!variable && is_like_one(linting, text->text, &at))
 			WARN(linting, RULE_UNDECLARED_VARIABLE,
-				place_in(linting, text, shown, at.length),
-				"%.*s is not declared, so it stays as it is\ndeclare it, or "
-				"correct its "
-				"name",
-				shown_length, shown);
+				place_in(linting, text, at.offset, at.length),
+				"%s is not declared, so it stays as it is\ndeclare it, or correct "
+				"its name",
+				quoted(linting, &quote, words, at.length));
 		else if (variable && in_parts)
 			WARN(linting, RULE_PLACEHOLDER_IN_PARTS,
-				place_in(linting, text, shown, at.length),
-				"LiteLLM's own client does not fill in %.*s in a list of "
-				"parts\nwrite "
-				"the message as one text",
-				shown_length, shown);
+				place_in(linting, text, at.offset, at.length),
+				"LiteLLM's own client does not fill in %s in a list of "
+				"parts\nwrite the "
+				"message as one text",
+				quoted(linting, &quote, words, at.length));
 	}
 }
 
@@ -191,7 +202,7 @@ check_unused(struct linting *linting)
 {
 	for (size_t i = 0; i < linting->n_declared; i++) {
 		const struct value *variable = linting->declared[i];
-		struct lint_place place = {variable->key_line, variable->key_column, 0};
+		struct place place = {variable->key_line, variable->key_column};
 		struct quote quote;
 		if (!linting->used[i])
 			WARN(linting, RULE_UNUSED_VARIABLE, place,
@@ -205,19 +216,39 @@ check_unused(struct linting *linting)
 static void
 check_logic(struct linting *linting, const struct value *text, bool in_parts)
 {
+	bool no_placeholders = linting->draft->variables != NULL && linting->n_declared == 0;
 	(void)in_parts;
-	for (const char *brace = text->text; (brace = strchr(brace, '{')) != NULL; brace++) {
+	for (const char *brace = text->text;
+		!no_placeholders && (brace = strchr(brace, '{')) != NULL; brace++) {
 		int length = brace[1] == '%' ? 2 : 3;
 		if (length == 3 &&
 			(brace[1] != '{' || brace[2] == '\0' || strchr("#/^>", brace[2]) == NULL))
 			continue;
-		WARN(linting, RULE_TEMPLATE_LOGIC, place_in(linting, text, brace, (size_t)length),
+		WARN(linting, RULE_TEMPLATE_LOGIC,
+			place_in(linting, text, (size_t)(brace - text->text), (size_t)length),
 			"%.*s is the logic of another template language and stays as it is\nmake "
 			"two "
 			"prompts of it",
 			length, brace);
 		return;
 	}
+}
+
+/* Whether braces with spaces are likely code: import { x }, f() { return }, a = { x }. */
+static bool
+is_code(const char *text, const char *brace)
+{
+	static const char *const words[] = {
+		"import", "export", "const", "let", "var", "return", "type"};
+	while (brace > text && (brace[-1] == ' ' || brace[-1] == '\t'))
+		brace--;
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		size_t length = strlen(words[i]);
+		if ((size_t)(brace - text) >= length &&
+			memcmp(brace - length, words[i], length) == 0)
+			return true;
+	}
+	return brace > text && strchr(")=;>|&?\\", brace[-1]) != NULL;
 }
 
 /* Single braces with a name and spaces: { name }. */
@@ -232,138 +263,120 @@ check_spaces(struct linting *linting, const struct value *text, bool in_parts)
 		const char *end = name + length + strspn(name + length, " ");
 		bool is_double = brace > text->text && brace[-1] == '{';
 		bool is_spaced = spaces > 0 || end > name + length;
-		if (is_double || !is_spaced || *end != '}' || length == 0 || length > MAX_SHOWN)
+		if (is_double || !is_spaced || *end != '}' || length == 0 || length > MAX_NAME)
 			continue;
-		char copy[MAX_SHOWN + 1] = "";
-		int shown = (int)(end + 1 - brace);
+		char copy[MAX_NAME + 1] = "";
 		memcpy(copy, name, length);
-		if (template_is_name(copy) && (linting->draft->variables == NULL ||
-						      find_declared(linting, name, length) != NULL))
+		bool is_name = template_is_name(copy);
+		if (is_name && (linting->draft->variables == NULL
+					       ? !is_code(text->text, brace)
+					       : find_declared(linting, name, length) != NULL))
 			WARN(linting, RULE_SPACED_PLACEHOLDER,
-				place_in(linting, text, brace, (size_t)shown),
-				"%.*s is text, not a placeholder\nwrite {%s}", shown, brace, copy);
+				place_in(linting, text, (size_t)(brace - text->text),
+					(size_t)(end + 1 - brace)),
+				"{ %s } is text, not a placeholder\nwrite {%s}", copy, copy);
 	}
 }
 
-/* A plain text behind which a comment begins on the same line. */
+/* Braces with - or . in a name: {user-name}, {user.name}. */
 static void
-check_cut(struct linting *linting, const struct value *text, bool in_parts)
+check_names(struct linting *linting, const struct value *text, bool in_parts)
 {
-	const char *source = text->source;
 	(void)in_parts;
-	if (linting->text->is_json || source == NULL || *source == '\0' ||
-		strchr("\"'|>", *source) != NULL)
-		return;
-	size_t offset = offset_of(linting, text->line, text->column), length = strlen(source);
-	const char *rest = linting->text->data + offset + length;
-	if (offset + length >= linting->text->length || memcmp(rest - length, source, length) != 0)
-		return;
-	size_t left = linting->text->length - offset - length, spaces = 0;
-	while (spaces < left && rest[spaces] == ' ')
-		spaces++;
-	if (spaces > 0 && spaces < left && rest[spaces] == '#')
-		WARN(linting, RULE_CUT_TEXT, place_in(linting, text, rest, spaces + 1),
+	for (const char *brace = text->text; (brace = strchr(brace, '{')) != NULL; brace++) {
+		const char *name = brace + 1;
+		size_t length = strcspn(name, " {}\",:\n");
+		bool is_free = brace == text->text || strchr(" \t\n\"'([,:;*>", brace[-1]) != NULL;
+		if (!is_free || length == 0 || length > MAX_NAME || name[length] != '}' ||
+			linting->draft->variables != NULL || is_code(text->text, brace))
+			continue;
+		char copy[MAX_NAME + 1] = "";
+		bool is_odd = false;
+		for (size_t i = 0; i < length; i++) {
+			bool joint = i > 0 && i + 1 < length && (name[i] == '-' || name[i] == '.');
+			is_odd |= joint;
+			copy[i] = joint ? '_' : name[i];
+		}
+		if (is_odd && template_is_name(copy) && (*copy < '0' || *copy > '9'))
+			WARN(linting, RULE_ODD_PLACEHOLDER,
+				place_in(linting, text, (size_t)(brace - text->text), length + 2),
+				"{%.*s} is text, as a name is made of letters, digits and _\nwrite "
+				"{%s}",
+				(int)length, name, copy);
+	}
+}
+
+static void
+check_roles(struct linting *linting)
+{
+	static const char *const roles[] = {
+		"system", "user", "assistant", "tool", "developer", "function"};
+	const struct value *messages = linting->draft->messages;
+	struct quote quote;
+	for (const struct value *message = messages->first; message != NULL;
+		message = message->next) {
+		const struct value *role = document_find(message, "role");
+		bool is_known = role == NULL || role->kind != VALUE_STRING;
+		for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]) && !is_known; i++)
+			is_known = strcmp(role->text, roles[i]) == 0;
+		if (!is_known)
+			WARN(linting, RULE_UNKNOWN_ROLE, place_of(role),
+				"%s is no role that providers know\nwrite system, user, assistant, "
+				"tool, "
+				"developer or function",
+				text_quote(&quote, role->text));
+	}
+}
+
+static void
+check_cut(struct linting *linting, const struct value *text)
+{
+	if (text != NULL && text->kind == VALUE_STRING && text->cut)
+		WARN(linting, RULE_CUT_TEXT, place_at(linting, text->end),
 			"the text ends here, as \" #\" begins a comment\nquote it, or write it "
 			"behind |-");
 }
 
-/* How well-known secrets begin, and how long they are behind that at least. */
-static const struct {
-	const char *start;
-	size_t least;
-} secrets[] = {
-  /* clang-format off */
-	{"sk-", 20}, {"sk_live_", 16}, {"rk_live_", 16}, /* OpenAI, Anthropic, LiteLLM; Stripe */
-	{"ghp_", 30}, {"gho_", 30}, {"ghs_", 30}, {"github_pat_", 20}, {"glpat-", 20},
-	{"xoxb-", 20}, {"xoxp-", 20}, {"xapp-", 20}, /* Slack */
-	{"AKIA", 16}, {"ASIA", 16}, {"AIza", 30}, {"ya29.", 30}, /* AWS, Google */
-	{"hf_", 30}, {"gsk_", 30}, {"r8_", 30}, {"nvapi-", 30}, {"xai-", 30}, {"pplx-", 30},
-	{"lsv2_pt_", 30}, {"npm_", 30}, {"pypi-", 30}, {"dop_v1_", 30}, {"SG.", 20},
-	{"pd_", 43}, /* promptd's own */
-	{"eyJhbGciOi", 20}, /* JSON Web Tokens */
-  /* clang-format on */
-};
-
-enum { SHORTEST_SECRET = 20 }; /* with its start */
-
-static bool
-is_of_secret(char character)
+static void
+check_cut_content(struct linting *linting, const struct value *text, bool in_parts)
 {
-	return (character >= 'a' && character <= 'z') || (character >= '0' && character <= '9') ||
-	       (character >= 'A' && character <= 'Z') || character == '-' || character == '_' ||
-	       character == '.';
+	(void)in_parts;
+	check_cut(linting, text);
 }
 
-/* Whether a word is a secret, and no example such as sk-xxxx. */
-static bool
-is_secret(const char *word, size_t length)
+/* Behind other values a comment is a comment. */
+static void
+check_cut_texts(struct linting *linting, const struct value *map)
 {
-	bool seen[256] = {false};
-	size_t different = 0, start = 0;
-	for (size_t i = 0; i < sizeof(secrets) / sizeof(secrets[0]) && start == 0; i++) {
-		size_t begun = strlen(secrets[i].start);
-		if (length >= begun + secrets[i].least &&
-			memcmp(word, secrets[i].start, begun) == 0)
-			start = begun;
+	const struct value *variables = linting->draft->variables;
+	each_text(linting, check_cut_content);
+	check_cut(linting, document_find(map, "description"));
+	for (const struct value *variable = variables != NULL ? variables->first : NULL;
+		variable != NULL; variable = variable->next) {
+		check_cut(linting, document_find(variable, "description"));
+		check_cut(linting, document_find(variable, "default"));
 	}
-	for (size_t i = start; i < length && start > 0; i++) {
-		different += !seen[(unsigned char)word[i]];
-		seen[(unsigned char)word[i]] = true;
-	}
-	return different >= 8;
 }
 
 static void
-warn_of_secret(const struct lint_text *text, const char *at, struct errors *errors)
+on_ignored_name(void *context, const char *name, size_t length)
 {
-	struct lint_place place;
-	if (!errors_want(errors, RULE_SECRET))
-		return;
-	text_place(text->data, (size_t)(at - text->data), &place.line, &place.column);
-	errors_warn(errors, RULE_SECRET, place.line, place.column,
-		"this looks like a secret\ntake it out, and change it, as it is known now");
-}
-
-/* Find secrets wherever they stand in a file, be it in a comment. Most words are too short, which their ends tell. */
-static void
-find_secrets(const struct lint_text *text, struct errors *errors)
-{
-	const char *end = text->data + text->length;
-	for (const char *word = text->data; end - word >= SHORTEST_SECRET;) {
-		const char *last = word + SHORTEST_SECRET;
-		while (last > word && is_of_secret(last[-1]))
-			last--;
-		if (last > word) {
-			word = last; /* behind what is of none */
-			continue;
-		}
-		size_t length = SHORTEST_SECRET;
-		while (word + length < end && is_of_secret(word[length]))
-			length++;
-		if (is_secret(word, length))
-			warn_of_secret(text, word, errors);
-		word += length;
-	}
-}
-
-/* Find private keys in PEM (RFC 7468). */
-static void
-find_keys(const struct lint_text *text, struct errors *errors)
-{
-	static const char begin[] = "-----BEGIN ", key[] = "PRIVATE KEY-----";
-	const char *end = text->data + text->length, *at = text->data;
-	for (; (at = memmem(at, (size_t)(end - at), begin, sizeof(begin) - 1)) != NULL; at++) {
-		size_t left = (size_t)(end - at);
-		if (memmem(at, left < MAX_SHOWN ? left : MAX_SHOWN, key, sizeof(key) - 1) != NULL)
-			warn_of_secret(text, at, errors);
-	}
+	struct linting *linting = context;
+	struct quote quote;
+	if (rule_set_of(name, length) == 0)
+		WARN(linting, RULE_DOUBTFUL,
+			place_at(linting, (size_t)(name - linting->text->data)),
+			"there is no warning %s to ignore\npromptd check --explain all lists them",
+			quoted(linting, &quote, name, length));
 }
 
 void
 lint_file(const struct lint_text *text, struct errors *errors)
 {
-	find_secrets(text, errors);
-	find_keys(text, errors);
+	struct linting linting = {.text = text, .errors = errors};
+	secrets_find(text->data, text->length, errors);
+	if (!text->is_json)
+		rule_each_ignored(text->data, text->length, on_ignored_name, &linting);
 	if (text->length > NEAR_FILE_BYTES)
 		errors_warn(errors, RULE_NEAR_LIMIT, 1, 1,
 			"the file has %zu KiB of at most 1024\nsplit it", text->length / 1024);
@@ -387,10 +400,11 @@ check_id(struct linting *linting, const struct value *map)
 }
 
 void
-lint_prompt(struct lint_text *text, const struct value *map, const struct draft *draft,
+lint_prompt(const struct lint_text *text, const struct value *map, const struct draft *draft,
 	struct errors *errors)
 {
-	static on_text *const checks[] = {check_placeholders, check_logic, check_spaces, check_cut};
+	static on_text *const checks[] = {
+		check_placeholders, check_logic, check_spaces, check_names};
 	struct linting linting = {.text = text, .draft = draft, .errors = errors};
 	if (draft->variables != NULL) {
 		linting.declared = document_sort(errors->arena, draft->variables);
@@ -402,6 +416,8 @@ lint_prompt(struct lint_text *text, const struct value *map, const struct draft 
 	}
 	for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++)
 		each_text(&linting, checks[i]);
+	check_cut_texts(&linting, map);
+	check_roles(&linting);
 	check_unused(&linting);
 	check_id(&linting, map);
 }

@@ -11,28 +11,19 @@ struct group;
 struct problem;
 struct value;
 
-/* A place in a file, and where that is in its text. */
-struct lint_place {
-	unsigned line, column;
-	size_t offset;
-};
-
 /* The text of a prompt file. */
 struct lint_text {
 	const char *data;
 	size_t length;
 	bool is_json;
-	struct lint_place last; /* that was looked for: the next one is mostly behind it */
 };
-
-struct lint_text lint_text_of(const char *data, size_t length, bool is_json);
 
 /* Warn of what is wrong with the text as a whole. */
 void lint_file(const struct lint_text *, struct errors *);
 
 /* Warn of what is wrong with a prompt that was read from a map in it. */
 void lint_prompt(
-	struct lint_text *, const struct value *map, const struct draft *, struct errors *);
+	const struct lint_text *, const struct value *map, const struct draft *, struct errors *);
 
 /* Whether no version of an id is served when none is asked for: what to warn of then. The message is in the arena. */
 bool lint_group(

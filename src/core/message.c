@@ -34,14 +34,7 @@ check_content(struct errors *errors, const struct value *message)
 	if (content->kind == VALUE_LIST) {
 		for (const struct value *part = content->first; part != NULL; part = part->next)
 			check_part(errors, part);
-	} else if (content->kind == VALUE_NULL && !optional) {
-		EXPECT_ERROR(errors, ERROR_TYPE, content,
-			"content may be null only beside tool_calls\ngive it a string");
-	} else if (content->kind == VALUE_MAP) {
-		EXPECT_ERROR(errors, ERROR_TYPE, content,
-			"content must be a string, not a mapping\nquote text that starts with {, "
-			"or write it behind |-");
-	} else if (content->kind != VALUE_NULL) {
+	} else if (content->kind != VALUE_NULL || !optional) {
 		expect_string(errors, content, "content");
 	}
 }

@@ -169,12 +169,9 @@ read_template(struct reading *reading, const struct value *value)
 	}
 	if (value->kind != VALUE_LIST) {
 		EXPECT_ERROR(reading->errors, ERROR_TYPE, value,
-			"prompt_template must be a list of messages or a string, not %s\n%s",
-			document_kind_name(value->kind),
-			value->kind == VALUE_NULL ? "write the messages, or text"
-			: document_find(value, "role") != NULL
-				? "put a - before each message"
-				: "quote it if it is text, or write it behind |-");
+			"prompt_template must be a list of messages or a string, not %s\nput a - "
+			"before each message, or put the text in quotes or behind |-",
+			document_kind_name(value->kind));
 		return;
 	}
 	reading->draft->messages = value;
@@ -199,17 +196,17 @@ static const struct field {
 		SCHEMA_NAME("^" SCHEMA_SEGMENT "(/" SCHEMA_SEGMENT ")*$", "prompt_id", ID_GRAMMAR)},
 	{"prompt_template", read_template, true, "The messages, or plain text: one message of the user.",
 		"{'type':['string','array'],'items':{'$ref':'#/$defs/message'},'errorMessage':'prompt_template must be a list of "
-		"messages or a string: put a - before each message, or quote the text'}"},
+		"messages or a string: put a - before each message, or put the text in quotes or behind |-'}"},
 	{"prompt_template_model", read_model, false, "The model; by default the caller's.",
 		SCHEMA_TEXT("prompt_template_model")},
 	{"prompt_template_optional_params", read_params, false, "Parameters of the request.",
 		SCHEMA_MAP("prompt_template_optional_params", ",'allOf':[{'$ref':'#/$defs/parameters'}]")},
 	{"version", read_version, false, "A number or a name; by default from the file's name.",
-		"{'type':['string','number','null'],'minimum':0,'errorMessage':'version must be a string: put it in quotes'"
+		"{'type':['string','number','null'],'minimum':0,'errorMessage':'version must be a string: put it in quotes, or write it behind |-'"
 		SCHEMA_FITS("^[0-9A-Za-z][0-9A-Za-z.-]*$", "version", VERSION_GRAMMAR) "}"},
 	{"labels", read_labels, false, "Names that point to this version, such as production.",
 		SCHEMA("'array'", "labels must be a list: write a list, [ITEM, ITEM]",
-			",'items':{'type':'string','errorMessage':'label must be a string: put it in quotes'"
+			",'items':{'type':'string','errorMessage':'label must be a string: put it in quotes, or write it behind |-'"
 			SCHEMA_FITS("^(?![0-9]+$)[a-z0-9][a-z0-9_.-]*$", "label", LABEL_GRAMMAR) "}")},
 	{"project_name", read_project, false, "Whose prompt it is; by default the first directory.",
 		SCHEMA_NAME("^[a-z0-9][a-z0-9_.-]*$", "project_name", WORD_GRAMMAR)},
@@ -353,7 +350,7 @@ finish_project_and_slug(struct reading *reading, const struct value *map)
 	struct quote quote;
 	if (find_given(map, "project_name") == NULL) {
 		draft->project = reading->names->project;
-		if (reading->names->project_unfit)
+		if (reading->names->project_unfit && !reading->rules->strict_projects)
 			errors_warn(reading->errors, RULE_DOUBTFUL, map->line, map->column,
 				"the first directory's name does not fit, so there is no "
 				"project\nuse " WORD_GRAMMAR ", or give a project_name");

@@ -42,6 +42,9 @@ const struct rule_row rule_rows[N_RULES] = {
 	[RULE_SPACED_PLACEHOLDER] = {"spaced-placeholder", true,
 		"Single braces have spaces in them.",
 		"{ name } is text; {name} and {{ name }} are placeholders."},
+	[RULE_ODD_PLACEHOLDER] = {"odd-placeholder", true,
+		"Braces hold what is nearly a name.",
+		"A placeholder's name is made of letters, digits and _: {user-name} and {user.name} are text."},
 	[RULE_CUT_TEXT] = {"cut-text", true,
 		"A text is cut by a comment.",
 		"YAML begins a comment at \" #\". Put the text in quotes, or behind |-."},
@@ -49,6 +52,9 @@ const struct rule_row rule_rows[N_RULES] = {
 		"Something looks like a secret.",
 		"Prompts are in git, and served to everyone who may read them. Take it out, and change it: it is "
 		"known now."},
+	[RULE_UNKNOWN_ROLE] = {"unknown-role", true,
+		"A role is none that providers know.",
+		"They know system, user, assistant, tool, developer and function, in small letters, and refuse others."},
 	[RULE_NO_DEFAULT] = {"no-default", true,
 		"No version is served when none is asked for.",
 		"Labels are in use for this id, and none of them is a default label. Give one version the label, "
@@ -72,9 +78,8 @@ rule_find(const char *id)
 	return N_RULES;
 }
 
-/* The warning of an id that is not terminated, as a set; empty where there is none. */
-static rule_set
-set_of(const char *id, size_t length)
+rule_set
+rule_set_of(const char *id, size_t length)
 {
 	for (int i = 0; i < N_RULES; i++)
 		if (rule_rows[i].warning && strlen(rule_rows[i].id) == length &&
@@ -83,21 +88,65 @@ set_of(const char *id, size_t length)
 	return 0;
 }
 
+static bool
+is_blank(char character)
+{
+	return character == ' ' || character == '\t';
+}
+
+static bool
+begins_comment(const char *data, const char *at)
+{
+	while (at > data && is_blank(at[-1]))
+		at--;
+	if (at == data || at[-1] != '#')
+		return false;
+	at--;
+	return at == data || is_blank(at[-1]) || at[-1] == '\n' || at[-1] == '\r';
+}
+
+/* Call for each name up to the end of the line. */
+static const char *
+each_name(const char *at, const char *end, rule_on_name *on_name, void *context)
+{
+	while (at < end && *at != '\n') {
+		const char *name = at;
+		while (at < end && !is_blank(*at) && *at != ',' && *at != '\r' && *at != '\n')
+			at++;
+		if (at > name)
+			on_name(context, name, (size_t)(at - name));
+		at += at < end && *at != '\n';
+	}
+	return at;
+}
+
+void
+rule_each_ignored(const char *data, size_t length, rule_on_name *on_name, void *context)
+{
+	static const char word[] = "promptd:", verb[] = "ignore";
+	const char *at = data, *end = data + length;
+	while ((at = memmem(at, (size_t)(end - at), word, sizeof(word) - 1)) != NULL) {
+		bool is_ours = begins_comment(data, at);
+		at += sizeof(word) - 1;
+		while (at < end && is_blank(*at))
+			at++;
+		size_t size = sizeof(verb) - 1;
+		if (is_ours && (size_t)(end - at) > size && memcmp(at, verb, size) == 0 &&
+			is_blank(at[size]))
+			at = each_name(at + size, end, on_name, context);
+	}
+}
+
+static void
+add_name(void *context, const char *name, size_t length)
+{
+	*(rule_set *)context |= rule_set_of(name, length);
+}
+
 rule_set
 rule_ignored_in(const char *data, size_t length)
 {
-	static const char words[] = "# promptd: ignore ";
-	const char *at = data, *end = data + length;
 	rule_set ignored = 0;
-	while ((at = memmem(at, (size_t)(end - at), words, sizeof(words) - 1)) != NULL) {
-		at += sizeof(words) - 1;
-		while (at < end && *at != '\n') {
-			size_t span = 0;
-			while (at + span < end && strchr(" ,\r\n", at[span]) == NULL)
-				span++;
-			ignored |= set_of(at, span);
-			at += span > 0 ? span : 1;
-		}
-	}
+	rule_each_ignored(data, length, add_name, &ignored);
 	return ignored;
 }

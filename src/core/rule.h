@@ -17,8 +17,10 @@ enum rule {
 	RULE_PLACEHOLDER_IN_PARTS,
 	RULE_TEMPLATE_LOGIC,
 	RULE_SPACED_PLACEHOLDER,
+	RULE_ODD_PLACEHOLDER,
 	RULE_CUT_TEXT,
 	RULE_SECRET,
+	RULE_UNKNOWN_ROLE,
 	RULE_NO_DEFAULT,
 	RULE_STOCK_ID,
 	RULE_NEAR_LIMIT,
@@ -40,5 +42,12 @@ extern const struct rule_row rule_rows[N_RULES];
 /* The rule of an id, or N_RULES. */
 enum rule rule_find(const char *id);
 
-/* The warnings that comments in a file switch off: "# promptd: ignore ID, ID". */
+/* Call for each name in a YAML text's comments that switch warnings off: "# promptd: ignore ID, ID". */
+typedef void rule_on_name(void *context, const char *name, size_t length);
+void rule_each_ignored(const char *data, size_t length, rule_on_name *, void *context);
+
+/* The warning of an id that need not be terminated, as a set; empty where there is none. */
+rule_set rule_set_of(const char *id, size_t length);
+
+/* The warnings that comments in a text switch off. */
 rule_set rule_ignored_in(const char *data, size_t length);

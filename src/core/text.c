@@ -173,3 +173,11 @@ text_is_near(const char *word, const char *name)
 	size_t length = strlen(name);
 	return text_distance(word, name) <= (length < 4 ? 1 : length < 9 ? 2 : length / 4);
 }
+
+size_t
+text_mark_length(const char *data, size_t length)
+{
+	static const char mark[] = "\xef\xbb\xbf";
+	size_t size = sizeof(mark) - 1;
+	return length >= size && memcmp(data, mark, size) == 0 ? size : 0;
+}

@@ -37,5 +37,8 @@ bool text_is_near(const char *word, const char *name);
 /* The value of a hexadecimal digit, or -1. */
 int text_hex_digit(int character);
 
+/* How many bytes of UTF-8's byte order mark a text begins with: 3, or 0. */
+size_t text_mark_length(const char *data, size_t length);
+
 /* Whether a text ends in another and has something before it. */
 bool text_ends_in(const char *text, size_t length, const char *ending);

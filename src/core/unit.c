@@ -15,13 +15,13 @@
 #include "core/problem.h"
 #include "core/prompt.h"
 #include "core/render.h"
+#include "core/text.h"
 #include "core/yaml.h"
 
 struct unit_maker {
 	const struct prompt_rules *rules;
 	struct arena *arena;
 	struct digest *digest;
-	struct lint_text text; /* of the file */
 };
 
 /* The one allocation: the unit first, so that a pointer to it is one to this. */
@@ -186,18 +186,32 @@ problem_from(const char *path, const struct error *error)
 		error->message, error->advice};
 }
 
-/* Say how many errors were too many to keep. */
+/* Say how many errors, or warnings, were too many to keep. */
 static void
-add_rest(struct arena *arena, const struct errors *errors, size_t kept, struct unit *unit,
+add_rest(struct arena *arena, enum error_kind kind, size_t count, size_t kept, struct unit *unit,
 	struct problem *problems)
 {
-	if (errors->count > kept)
-		problems[unit->n_problems++] = (struct problem){.path = unit->path,
-			.kind = ERROR_VALUE,
-			.rule = RULE_SCHEMA,
-			.message =
-				arena_printf(arena, "%zu errors, of which these are the first %zu",
-					errors->count, kept)};
+	struct problem what = {.path = unit->path,
+		.kind = kind,
+		.rule = kind == ERROR_WARNING ? RULE_DOUBTFUL : RULE_SCHEMA};
+	if (count > kept)
+		problems[unit->n_problems++] = problem_of(arena, &what,
+			"%zu %s, of which these are the first %zu\nmend these first", count,
+			kind == ERROR_WARNING ? "warnings" : "errors", kept);
+}
+
+/* Drop warnings that say the same of the same place, as of an anchor's text for each alias. */
+static void
+drop_repeated(struct unit *unit, struct problem *problems)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < unit->n_problems; i++) {
+		const struct problem *last = kept > 0 ? &problems[kept - 1] : NULL;
+		if (last == NULL || problems[i].kind != ERROR_WARNING ||
+			problems[i].rule != last->rule || problem_compare(&problems[i], last) != 0)
+			problems[kept++] = problems[i];
+	}
+	unit->n_problems = kept;
 }
 
 /* List the errors as the unit's problems; with an error there are no prompts. */
@@ -207,16 +221,18 @@ take_errors(struct arena *arena, const struct errors *errors, struct unit *unit)
 	size_t count = 0, kept = 0;
 	for (const struct error *error = errors->first; error != NULL; error = error->next)
 		count++;
-	struct problem *problems = arena_array(arena, count + 1, sizeof(*problems));
+	struct problem *problems = arena_array(arena, count + 2, sizeof(*problems));
 	if (problems == NULL)
 		return -1;
 	for (const struct error *error = errors->first; error != NULL; error = error->next) {
 		kept += error->kind != ERROR_WARNING;
 		problems[unit->n_problems++] = problem_from(unit->path, error);
 	}
-	add_rest(arena, errors, kept, unit, problems);
+	add_rest(arena, ERROR_VALUE, errors->count, kept, unit, problems);
+	add_rest(arena, ERROR_WARNING, errors->warnings, count - kept, unit, problems);
 	if (unit->n_problems > 0)
 		qsort(problems, unit->n_problems, sizeof(*problems), problem_compare);
+	drop_repeated(unit, problems);
 	unit->problems = problems;
 	unit->n_errors = errors->count;
 	if (unit->n_errors > 0)
@@ -226,18 +242,20 @@ take_errors(struct arena *arena, const struct errors *errors, struct unit *unit)
 
 static int
 add_prompt(struct unit_maker *maker, const struct value *value, const struct path_names *names,
-	struct errors *errors, struct prompt *prompts, struct unit *unit)
+	const struct lint_text *text, struct errors *errors, struct prompt *prompts,
+	struct unit *unit)
 {
 	struct draft draft;
 	if (prompt_parse(value, names, maker->rules, errors, &draft) != 0)
 		return arena_failed(maker->arena) ? -1 : 0;
-	lint_prompt(&maker->text, value, &draft, errors);
+	lint_prompt(text, value, &draft, errors);
 	return render_prompt(&draft, maker->arena, maker->digest, &prompts[unit->n_prompts++]);
 }
 
 /* Each document is a prompt or a list of prompts. */
 static int
-add_prompts(struct unit_maker *maker, const struct document *document, struct unit *unit)
+add_prompts(struct unit_maker *maker, const struct document *document, const struct lint_text *text,
+	struct unit *unit)
 {
 	struct path_names names;
 	size_t most = 0;
@@ -254,7 +272,8 @@ add_prompts(struct unit_maker *maker, const struct document *document, struct un
 				"a list without a prompt\ndelete the file, or write a prompt");
 		for (const struct value *value = is_list ? root->first : root; value != NULL;
 			value = is_list ? value->next : NULL)
-			if (add_prompt(maker, value, &names, document->errors, prompts, unit) != 0)
+			if (add_prompt(maker, value, &names, text, document->errors, prompts,
+				    unit) != 0)
 				return -1;
 	}
 	return 0;
@@ -264,20 +283,22 @@ struct unit *
 unit_new(struct unit_maker *maker, const char *path, const char *data, size_t length)
 {
 	arena_reset(maker->arena);
+	bool is_json = name_is_json_file(path);
+	size_t skipped = is_json ? 0 : text_mark_length(data, length); /* takes up no column */
+	const struct lint_text text = {data + skipped, length - skipped, is_json};
 	struct errors errors = {.arena = maker->arena,
-		.ignored = maker->rules->ignored | rule_ignored_in(data, length)};
+		.ignored = maker->rules->ignored | (is_json ? 0 : rule_ignored_in(data, length))};
 	struct document document = {.arena = maker->arena, .errors = &errors};
 	struct unit unit = {.path = path, .ignored = errors.ignored};
-	maker->text = lint_text_of(data, length, name_is_json_file(path));
-	int result = maker->text.is_json ? json_parse(&document, data, length)
-					 : yaml_parse(&document, data, length);
+	lint_file(&text, &errors);
+	int result =
+		is_json ? json_parse(&document, data, length) : yaml_parse(&document, data, length);
 	if (arena_failed(maker->arena) || (result != 0 && errors.count == 0))
 		return NULL;
 	if (result == 0 && document.first == NULL)
 		errors_add(&errors, ERROR_SYNTAX, 1, 1,
 			"the file holds no prompt\ndelete it, or write one");
-	lint_file(&maker->text, &errors);
-	if (add_prompts(maker, &document, &unit) != 0 ||
+	if (add_prompts(maker, &document, &text, &unit) != 0 ||
 		take_errors(maker->arena, &errors, &unit) != 0)
 		return NULL;
 	return seal(&unit);

@@ -39,7 +39,7 @@ static const struct field {
 } fields[] = {
   /* clang-format off */
 	{"description", check_description, "What it is for.",
-		SCHEMA("'string'", "description must be a string: put it in quotes", "")},
+		SCHEMA("'string'", "description must be a string: put it in quotes, or write it behind |-", "")},
 	{"required", check_required, "Whether callers must give it; true if not said.",
 		SCHEMA("'boolean'", "required must be a boolean: write true or false", ",'default':true")},
 	{"default", check_default, "What stands there where callers give nothing.",

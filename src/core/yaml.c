@@ -11,10 +11,13 @@
 #include "core/error.h"
 #include "core/scalar.h"
 #include "core/text.h"
+#include "core/yaml_text.h"
 
 struct anchor {
 	const char *name;
 	struct value *value;
+	struct errors *errors; /* for a warning where it is not used */
+	bool used;
 };
 
 struct reader {
@@ -22,6 +25,7 @@ struct reader {
 	struct document *document;
 	const char *data;
 	size_t length;
+	size_t index, offset; /* of the character that was looked for last, and its byte */
 	void *anchors; /* a tsearch(3) tree of struct anchor, of the current document */
 	unsigned level;
 };
@@ -39,36 +43,38 @@ place_of(const yaml_mark_t *mark)
 
 static struct value *read_node(struct reader *, yaml_event_t *);
 
-/* What libyaml's terse problems mean to someone who writes prompts. */
-static const char *
-remedy(const char *problem)
+/* The offset of a mark; marks are looked for in the order of the text. */
+static unsigned
+offset_of(struct reader *reader, const yaml_mark_t *mark)
 {
-	static const struct {
-		const char *start, *remedy;
-	} remedies[] = {
-		{"mapping values",                 "quote text that holds \": \", and check the indentation"   },
-		{"found character",                "indent with spaces, and quote text that starts with @ or `"},
-		{"did not find expected key",      "check the indentation, and quote the whole text"           },
-		{"did not find expected '-'",      "align each - of the list, and what belongs to it"          },
-		{"did not find expected alpha",    "quote text that starts with * or &"                        },
-		{"did not find expected ','",      "is a bracket not closed?"                                  },
-		{"found unexpected end of stream", "is a quote not closed?"                                    },
-		{"found unexpected document",      "is a quote not closed?"                                    },
-		{"found unknown escape",           "write a backslash twice, or use single quotes"             },
-		{"found incompatible YAML",        "remove the %YAML line"                                     },
-		{"control characters",             "write them as escapes in double quotes"                    },
-	};
-	for (size_t i = 0; i < sizeof(remedies) / sizeof(remedies[0]); i++)
-		if (strncmp(problem, remedies[i].start, strlen(remedies[i].start)) == 0)
-			return remedies[i].remedy;
-	return "check the indentation, and quote text with special characters";
+	for (; reader->index < mark->index && reader->offset < reader->length; reader->index++)
+		do
+			reader->offset++;
+		while (reader->offset < reader->length &&
+			((unsigned char)reader->data[reader->offset] & 0xc0) == 0x80);
+	return (unsigned)reader->offset;
+}
+
+/* Where the text ends but for blank lines. */
+static size_t
+text_end(const struct reader *reader)
+{
+	size_t end = reader->length;
+	while (end > 0 && strchr(" \t\r\n", reader->data[end - 1]) != NULL)
+		end--;
+	return end;
 }
 
 static void
 add_syntax_error(struct reader *reader)
 {
 	const yaml_parser_t *parser = &reader->parser;
-	struct place place = place_of(&parser->problem_mark);
+	bool is_at_end = offset_of(reader, &parser->problem_mark) >= text_end(reader);
+	bool is_tab = !is_at_end && reader->data[reader->offset] == '\t';
+	bool is_open = is_at_end && parser->context != NULL &&
+		       (strstr(parser->context, "quoted") != NULL ||
+			       strstr(parser->context, "flow") != NULL);
+	struct place place = place_of(is_open ? &parser->context_mark : &parser->problem_mark);
 	if (parser->error == YAML_MEMORY_ERROR || parser->problem == NULL)
 		return;
 	if (parser->error == YAML_READER_ERROR)
@@ -76,13 +82,16 @@ add_syntax_error(struct reader *reader)
 			parser->problem_offset < reader->length ? parser->problem_offset
 								: reader->length,
 			&place.line, &place.column);
-	if (parser->context != NULL)
+	if (is_tab && strncmp(parser->problem, "found character", 15) == 0)
+		errors_add(reader->document->errors, ERROR_SYNTAX, place.line, place.column,
+			"a tab, which YAML does not take for indentation\nindent with spaces");
+	else if (parser->context != NULL)
 		errors_add(reader->document->errors, ERROR_SYNTAX, place.line, place.column,
 			"%s, %s that starts on line %zu\n%s", parser->problem, parser->context,
-			parser->context_mark.line + 1, remedy(parser->problem));
+			parser->context_mark.line + 1, yaml_text_remedy(parser->problem));
 	else
 		errors_add(reader->document->errors, ERROR_SYNTAX, place.line, place.column,
-			"%s\n%s", parser->problem, remedy(parser->problem));
+			"%s\n%s", parser->problem, yaml_text_remedy(parser->problem));
 }
 
 static int
@@ -101,16 +110,25 @@ compare_anchors(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
+/* An anchor of a text that no alias names is likely the text's own beginning. The anchor is the arena's. */
 static void
-keep_anchor(void *anchor)
+let_go(void *item)
 {
-	(void)anchor; /* it is the arena's */
+	const struct anchor *anchor = item;
+	const struct value *value = anchor->value;
+	struct quote quote;
+	if (!anchor->used && value->kind == VALUE_STRING && anchor->errors->count == 0)
+		errors_warn(anchor->errors, RULE_DOUBTFUL, value->line, value->column,
+			"the anchor %s is not used, and no part of the text\nquote text that "
+			"starts with "
+			"&, or remove it",
+			text_quote(&quote, anchor->name));
 }
 
 static void
 forget_anchors(struct reader *reader)
 {
-	tdestroy(reader->anchors, keep_anchor);
+	tdestroy(reader->anchors, let_go);
 	reader->anchors = NULL;
 }
 
@@ -125,7 +143,7 @@ add_anchor(struct reader *reader, const yaml_char_t *name, struct value *value)
 	char *copy = arena_copy(arena, (const char *)name, strlen((const char *)name));
 	if (anchor == NULL || copy == NULL)
 		return -1;
-	*anchor = (struct anchor){copy, value};
+	*anchor = (struct anchor){.name = copy, .value = value, .errors = reader->document->errors};
 	struct anchor **found = tsearch(anchor, &reader->anchors, compare_anchors);
 	if (found == NULL)
 		return -1;
@@ -142,6 +160,8 @@ read_alias(struct reader *reader, const yaml_event_t *event)
 	struct anchor **found =
 		tfind(&(struct anchor){.name = name}, &reader->anchors, compare_anchors);
 	struct quote quote;
+	if (found != NULL)
+		(*found)->used = true;
 	if (found != NULL && !(*found)->value->open)
 		return document_alias(reader->document, (*found)->value, at.line, at.column);
 	if (found == NULL)
@@ -209,8 +229,9 @@ warn_of_yaml11(struct reader *reader, const char *text, struct place at)
 	struct quote quote;
 	if (other != NULL)
 		errors_warn(reader->document->errors, RULE_YAML_1_1, at.line, at.column,
-			"YAML 1.1 readers take %s for %s\nquote it if it is text",
-			text_quote(&quote, text), other);
+			"YAML 1.1 readers take %s for %s\nquote it if it is text%s",
+			text_quote(&quote, text), other,
+			strncmp(other, "the boolean", 11) == 0 ? ", else write true or false" : "");
 }
 
 /* Decide what a scalar is; sets *json to a number's JSON text. */
@@ -239,6 +260,16 @@ scalar_kind(struct reader *reader, const yaml_event_t *event, const char *text, 
 	return kind;
 }
 
+/* Whether a comment begins behind an offset on the same line. */
+static bool
+has_comment_at(const struct reader *reader, size_t offset)
+{
+	size_t at = offset;
+	while (at < reader->length && (reader->data[at] == ' ' || reader->data[at] == '\t'))
+		at++;
+	return at > offset && at < reader->length && reader->data[at] == '#';
+}
+
 static struct value *
 read_scalar(struct reader *reader, const yaml_event_t *event)
 {
@@ -250,6 +281,9 @@ read_scalar(struct reader *reader, const yaml_event_t *event)
 	struct value *value = document_value(reader->document, kind, text, at.line, at.column);
 	if (value == NULL)
 		return NULL;
+	value->start = offset_of(reader, &event->start_mark);
+	value->end = offset_of(reader, &event->end_mark);
+	value->cut = is_plain(event) && has_comment_at(reader, value->end);
 	value->text = json != NULL ? json : text;
 	value->truth = kind == VALUE_BOOL && (*text == 't' || *text == 'T');
 	return add_anchor(reader, event->data.scalar.anchor, value) == 0 ? value : NULL;
@@ -270,7 +304,8 @@ read_key(struct reader *reader, const yaml_event_t *event, struct key *key)
 	struct place at = place_of(&event->start_mark);
 	if (event->type != YAML_SCALAR_EVENT) {
 		errors_add(errors, ERROR_SYNTAX, at.line, at.column,
-			"a key must be plain text\nquote one that starts with {, [, * or &");
+			"a key must be plain text\nquote text that starts with {, [, * or &, or "
+			"write it behind |-");
 		return -1;
 	}
 	*key = (struct key){.text = copy_scalar(reader, event), .at = at};
@@ -411,60 +446,15 @@ read_stream(struct reader *reader)
 	}
 }
 
-/* What libyaml would read otherwise than YAML 1.2 says, or in a time that grows with the square of the
- * number: line ends of YAML 1.1 that are plain characters now, and tag directives, of which none would be
- * of use. */
-static const struct oddity {
-	const char *text;
-	bool starts_line;
-	const char *message;
-} oddities[] = {
-	{"\xc2\x85",     false, "the character U+0085\nwrite it as \"\\u0085\""                },
-	{"\xe2\x80\xa8", false, "the character U+2028\nwrite it as \"\\u2028\""                },
-	{"\xe2\x80\xa9", false, "the character U+2029\nwrite it as \"\\u2029\""                },
-	{"%TAG",         true,  "a tag directive\nremove it, as only YAML's own tags are known"},
-};
-
-static const char *
-find_oddity(const struct oddity *oddity, const char *data, size_t length)
-{
-	size_t size = strlen(oddity->text);
-	const char *end = data + length;
-	for (const char *at = data; (at = memchr(at, oddity->text[0], (size_t)(end - at))) != NULL;
-		at++) {
-		bool starts_line = at == data || at[-1] == '\n' || at[-1] == '\r';
-		if ((size_t)(end - at) >= size && memcmp(at, oddity->text, size) == 0 &&
-			(starts_line || !oddity->starts_line))
-			return at;
-	}
-	return NULL;
-}
-
-static int
-refuse_oddities(struct document *document, const char *data, size_t length)
-{
-	size_t before = document->errors->count;
-	for (size_t i = 0; i < sizeof(oddities) / sizeof(oddities[0]); i++) {
-		const char *at = find_oddity(&oddities[i], data, length);
-		unsigned line, column;
-		if (at == NULL)
-			continue;
-		text_place(data, (size_t)(at - data), &line, &column);
-		errors_add(document->errors, ERROR_SYNTAX, line, column, "%s", oddities[i].message);
-	}
-	return document->errors->count == before ? 0 : -1;
-}
-
 int
 yaml_parse(struct document *document, const char *data, size_t length)
 {
-	if (length >= 3 && memcmp(data, "\xef\xbb\xbf", 3) == 0) {
-		data += 3; /* a byte order mark may stand at the start, and takes up no column */
-		length -= 3;
-	}
+	size_t skipped = text_mark_length(data, length); /* takes up no column */
+	data += skipped;
+	length -= skipped;
 	struct reader reader = {.document = document, .data = data, .length = length};
 	if (document_check_text(document, data, length) != 0 ||
-		refuse_oddities(document, data, length) != 0)
+		yaml_text_check(document->errors, data, length) != 0)
 		return -1;
 	if (!yaml_parser_initialize(&reader.parser))
 		return -1;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/error.h"
+#include "core/text.h"
 
 const struct command_row command_rows[N_COMMANDS] = {
   /* clang-format off */
@@ -168,6 +169,29 @@ set_from_arguments(
 	return 0;
 }
 
+/* Refuse a word that is neither a command nor a directory: it is likely the one misspelt. */
+static int
+check_word(const char *word, struct error *error)
+{
+	const char *meant = NULL;
+	if (word == NULL || strchr(word, '/') != NULL || strcmp(word, ".") == 0 ||
+		strcmp(word, "..") == 0 || access(word, F_OK) == 0)
+		return 0;
+	for (size_t i = 0; i < N_COMMANDS && meant == NULL; i++)
+		if (text_is_near(word, command_rows[i].name))
+			meant = command_rows[i].name;
+	if (meant != NULL)
+		error_set(error, "\"%s\" is neither a command nor a directory\ndid you mean %s?",
+			word, meant);
+	else
+		error_set(error,
+			"\"%s\" is neither a command nor a directory\nsee promptd --help; to wait "
+			"for such "
+			"a directory: promptd serve %s",
+			word, word);
+	return -1;
+}
+
 static int
 find_directory(struct options *options, struct error *error)
 {
@@ -229,8 +253,10 @@ arguments_parse(int argc, char **argv, struct options *options, struct error *er
 	if (options->help || options->version)
 		return 0;
 	/* "serve" may stand behind options too. */
-	optind += !skipped && find_command(argv[optind]) == COMMAND_SERVE;
-	if (take_operands(argc - optind, argv + optind, options, error) != 0)
+	bool is_named = skipped || find_command(argv[optind]) == COMMAND_SERVE;
+	optind += is_named && !skipped;
+	if (take_operands(argc - optind, argv + optind, options, error) != 0 ||
+		(!is_named && check_word(argv[optind], error) != 0))
 		return -1;
 	for (size_t i = 0; i < n_option_rows; i++)
 		if (!given[i] && option_is_of(&option_rows[i], options->command) &&

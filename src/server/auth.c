@@ -59,20 +59,24 @@ read_file(struct auth *auth, struct buffer *out, struct error *error)
 	if (descriptor >= 0)
 		close(descriptor);
 	if (length < 0 || out->failed) {
-		error_set(error, "cannot read the tokens file \"%s\": %s", path,
-			out->failed ? "out of memory" : strerror(reason));
+		error_set(error,
+			"cannot read the tokens file \"%s\": %s\nput there what promptd token new "
+			"prints, for "
+			"promptd's user to read",
+			path, out->failed ? "out of memory" : strerror(reason));
 		return -1;
 	}
 	if (out->length > MAX_FILE_BYTES || !S_ISREG(stat.st_mode)) {
-		error_set(error, "the tokens file \"%s\" is %s", path,
-			S_ISREG(stat.st_mode) ? "larger than 1 MiB" : "not a regular file");
+		error_set(error,
+			"the tokens file \"%s\" is %s\nput there what promptd token new prints",
+			path, S_ISREG(stat.st_mode) ? "larger than 1 MiB" : "not a regular file");
 		return -1;
 	}
-	if ((stat.st_mode & S_IROTH) != 0) {
+	if ((stat.st_mode & (S_IROTH | S_IWOTH)) != 0) {
 		error_set(error,
-			"everyone may read the tokens file \"%s\"\nchmod o-r it, and make new "
+			"everyone may %s the tokens file \"%s\"\nchmod o-rw it, and make new "
 			"tokens",
-			path);
+			(stat.st_mode & S_IROTH) != 0 ? "read" : "write", path);
 		return -1;
 	}
 	return 0;

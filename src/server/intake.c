@@ -10,9 +10,9 @@
 #include "core/unit.h"
 #include "server/clock.h"
 #include "server/loader.h"
-#include "server/log.h"
 #include "server/marks.h"
 #include "server/tree.h"
+#include "server/warnings.h"
 #include "server/watcher.h"
 
 enum {
@@ -22,7 +22,6 @@ enum {
 	RETRY_MS = 2000, /* … and at what could not be read */
 	WRITER_SILENT_MS = 10 * 1000, /* a writer that pauses so long is looked for; … */
 	WRITER_LOST_MS = 60 * 1000, /* … where that cannot be, its close must have been missed */
-	MAX_WARNINGS = 100, /* that are logged of a look */
 	FORCED_TRIES = 100, /* of a look, to read files between two writes, … */
 	FORCED_WAIT_MS = 1, /* … after a pause each */
 };
@@ -117,20 +116,15 @@ has_problem(const struct unit *unit, const struct problem *problem)
 	return false;
 }
 
-/* Log those warnings of new content that the content before did not have; only the first ones of a look. */
+/* Log those warnings of new content that the file had not before, in its good version or since. */
 static void
-tell_warnings(struct intake *intake, const struct unit *before, const struct unit *now)
+tell_warnings(struct intake *intake, const struct source *before, const struct unit *now)
 {
 	for (size_t i = 0; i < now->n_problems; i++) {
 		const struct problem *problem = &now->problems[i];
-		struct buffer text = {0};
-		if (problem->kind != ERROR_WARNING || has_problem(before, problem) ||
-			++intake->warnings > MAX_WARNINGS)
-			continue;
-		problem_put(problem, &text);
-		if (!text.failed)
-			log_write(LOG_LEVEL_WARN, text.data, LOG_END);
-		buffer_finish(&text);
+		if (problem->kind == ERROR_WARNING && !has_problem(before->served, problem) &&
+			!has_problem(before->faulty, problem))
+			warnings_log(problem, ++intake->warnings);
 	}
 }
 
@@ -144,8 +138,7 @@ take_unit(struct intake *intake, struct file *file, struct unit *unit)
 		return -1;
 	}
 	bool good = unit->n_errors == 0;
-	tell_warnings(intake,
-		file->source.faulty != NULL ? file->source.faulty : file->source.served, unit);
+	tell_warnings(intake, &file->source, unit);
 	const struct unit *published = file->before.served;
 	if (!good && file->source.served == NULL && published != NULL)
 		file->source.served = unit_ref(published);

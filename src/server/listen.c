@@ -60,7 +60,10 @@ resolve(const char *address, struct error *error)
 	int reason = getaddrinfo(*host != '\0' ? host : NULL, port, &hints, &found);
 	if (reason == 0)
 		return found;
-	error_set(error, "cannot listen on \"%s\": %s", address, gai_strerror(reason));
+	error_set(error,
+		"cannot listen on \"%s\": %s\ngive an address of this machine, such as "
+		"127.0.0.1:8080",
+		address, gai_strerror(reason));
 	return NULL;
 }
 
@@ -148,9 +151,11 @@ listen_open(struct listeners *listeners, const char *address, size_t count,
 	if (listeners->sockets != NULL)
 		result = open_all(listeners, found, count);
 	if (result != 0) {
-		error_set(error, "cannot listen on %s: %s%s", address, strerror(errno),
-			errno == EADDRINUSE ? "\nstop what listens there, or give another --listen"
-					    : "");
+		error_set(error, "cannot listen on %s: %s\n%s", address, strerror(errno),
+			errno == EADDRINUSE ? "stop what listens there, or give another --listen"
+			: errno == EACCES
+				? "give a port from 1024 on, or the right to take this one"
+				: "give an address of this machine");
 		listen_close(listeners);
 	}
 	freeaddrinfo(found);

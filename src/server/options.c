@@ -217,7 +217,18 @@ set_default_label(struct options *options, const char *value, struct error *erro
 static int
 set_allow_param(struct options *options, const char *value, struct error *error)
 {
-	return add_names(&options->allowed_params, value, error);
+	if (add_names(&options->allowed_params, value, error) != 0)
+		return -1;
+	for (size_t i = 0; i < options->allowed_params.count; i++) {
+		const char *name = options->allowed_params.items[i];
+		if (name[strspn(name,
+			    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")] ==
+			'\0')
+			continue;
+		error_set(error, "takes names of parameters, such as api_base, not \"%s\"", name);
+		return -1;
+	}
+	return 0;
 }
 
 static int
@@ -229,7 +240,6 @@ set_format(struct options *options, const char *value, struct error *error)
 		int only; /* a command; -1: every one */
 	} formats[] = {
 		{"text",     FORMAT_TEXT,     -1           },
-		{"human",    FORMAT_TEXT,     COMMAND_CHECK},
 		{"json",     FORMAT_JSON,     -1           },
 		{"gcc",      FORMAT_GCC,      COMMAND_CHECK},
 		{"github",   FORMAT_GITHUB,   COMMAND_CHECK},

@@ -28,7 +28,6 @@ enum command {
 enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_GCC, FORMAT_GITHUB, FORMAT_MARKDOWN, N_FORMATS };
 
 enum { OPTIONS_MAX_NAMES = 32, OPTIONS_MAX_ROWS = 48 };
-
 /* Names in the order given, NULL-ended; they point into the texts. */
 struct option_names {
 	const char *items[OPTIONS_MAX_NAMES + 1];
@@ -75,7 +74,7 @@ extern const size_t n_option_rows;
 bool option_is_of(const struct option_row *, enum command);
 bool option_is_in_environment(const struct option_row *);
 
-/* What holds where nothing is given. Texts that are set are borrowed, and the options must not be moved. */
+/* What holds where nothing is given. Texts are borrowed, and the options must not be moved. */
 void options_init(struct options *, enum command);
 
 /* Fill in what depends on other options, or on the machine, once all are set. */

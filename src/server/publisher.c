@@ -18,6 +18,7 @@
 #include "server/figures.h"
 #include "server/loader.h"
 #include "server/log.h"
+#include "server/warnings.h"
 
 enum { MAX_SAID = 100 }; /* problems that are logged at once */
 
@@ -129,19 +130,15 @@ tell_default(struct telling *telling, const char *id)
 	const struct group *now = snapshot_find(telling->now, id);
 	const struct group *before =
 		telling->before != NULL ? snapshot_find(telling->before, id) : NULL;
-	struct problem problem;
-	if (now == NULL || now == telling->group)
+	struct problem problem, old;
+	if (now == NULL || now == telling->group || telling->arena == NULL)
 		return;
 	telling->group = now;
 	if (!lint_group(now, telling->default_labels, telling->arena, &problem) ||
-		++telling->n_warnings > MAX_SAID)
+		(before != NULL &&
+			lint_group(before, telling->default_labels, telling->arena, &old)))
 		return;
-	struct buffer text = {0};
-	problem_put(&problem, &text);
-	if (!text.failed && (before == NULL || !lint_group(before, telling->default_labels,
-						       telling->arena, &problem)))
-		log_write(LOG_LEVEL_WARN, text.data, LOG_END);
-	buffer_finish(&text);
+	warnings_log(&problem, ++telling->n_warnings);
 }
 
 /* Write a line for a prompt that changed; the first ones of all are too many to name. */
@@ -204,10 +201,8 @@ tell(struct publisher *publisher, const struct snapshot *before, const struct sn
 		.default_labels = publisher->terms.default_labels,
 		.arena = arena_new(),
 		.publication = &publication};
-	if (telling.arena != NULL) {
-		diff_prompts(before, now, on_prompt, &telling);
-		arena_free(telling.arena);
-	}
+	diff_prompts(before, now, on_prompt, &telling);
+	arena_free(telling.arena);
 	note_publication(publisher, &publication);
 	if (offer->first_ms > 0)
 		histogram_add(&figures->latency, (uint64_t)latency_ms * 1000);

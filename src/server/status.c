@@ -8,13 +8,15 @@
 #include "core/buffer.h"
 #include "core/digest.h"
 #include "core/json_put.h"
-#include "core/lint.h"
 #include "core/problem.h"
 #include "core/snapshot.h"
 #include "core/unit.h"
 #include "server/clock.h"
 #include "server/loader.h"
+#include "server/warnings.h"
 #include "server/watcher.h"
+
+enum { SHOWN_WARNINGS = 100 };
 
 static const char *const state_names[] = {
 	[FILE_OK] = "ok",
@@ -109,45 +111,34 @@ put_problems(struct buffer *out, const struct snapshot *snapshot)
 /* The list of warnings being put. */
 struct warnings {
 	struct buffer *out;
-	bool any;
+	size_t count, most;
 };
 
 static void
-put_warning(struct warnings *warnings, const struct problem *problem)
+on_warning(void *context, const struct problem *problem)
 {
+	struct warnings *warnings = context;
 	struct buffer text = {0};
+	if (warnings->count++ >= warnings->most)
+		return;
 	problem_put(problem, &text);
-	buffer_puts(warnings->out, warnings->any ? "," : "");
+	buffer_puts(warnings->out, warnings->count > 1 ? "," : "");
 	json_put_string(warnings->out, text.failed ? "" : text.data);
 	buffer_finish(&text);
-	warnings->any = true;
 }
 
+/* Put what check would warn of, too: the first ones, or all. */
 static void
-on_warned_file(void *context, const struct file_report *report)
+put_warnings(struct buffer *out, const struct status *status, bool all)
 {
-	const struct unit *unit = report->faulty != NULL ? report->faulty : report->served;
-	for (size_t i = 0; unit != NULL && i < unit->n_problems; i++)
-		if (unit->problems[i].kind == ERROR_WARNING)
-			put_warning(context, &unit->problems[i]);
-}
-
-/* Put what check would warn of, too. */
-static void
-put_warnings(struct buffer *out, const struct status *status)
-{
-	const struct snapshot *snapshot = status->snapshot;
-	struct warnings warnings = {.out = out};
+	struct warnings warnings = {.out = out, .most = all ? SIZE_MAX : SHOWN_WARNINGS};
 	struct arena *arena = arena_new();
-	struct problem problem;
 	buffer_puts(out, ",\"warnings\":[");
-	loader_report(status->loader, on_warned_file, &warnings);
-	for (size_t i = 0; snapshot != NULL && arena != NULL && i < snapshot->n_groups; i++)
-		if (lint_group(&snapshot->groups[i], status->default_labels, arena, &problem))
-			put_warning(&warnings, &problem);
 	if (arena != NULL)
-		arena_free(arena);
-	buffer_putc(out, ']');
+		warnings_each(status->loader, status->snapshot, status->default_labels, arena,
+			on_warning, &warnings);
+	arena_free(arena);
+	buffer_printf(out, "],\"n_warnings\":%zu", warnings.count);
 }
 
 static void
@@ -238,7 +229,7 @@ status_put(const struct status *status, bool all_files, struct buffer *out)
 {
 	struct listing listing = {.out = out, .all = all_files};
 	put_snapshot(out, status->snapshot, status->settled);
-	put_warnings(out, status);
+	put_warnings(out, status, all_files);
 	put_text_or_null(out, "source_revision", status->commit);
 	put_directory(out, status);
 	put_watch(out, status);

@@ -130,16 +130,46 @@ is_transient(int reason)
 	return false;
 }
 
+/* What to do about an errno, behind a line feed. */
+static const char *
+advice_for(int reason)
+{
+	static const struct {
+		int reason;
+		const char *advice;
+	} rows[] = {
+		{EACCES, "\nlet promptd's user read it"             },
+		{EPERM,  "\nlet promptd's user read it"             },
+		{ELOOP,  "\nlet the link lead to a file"            },
+		{ENOENT, "\nlet the link lead to a file"            },
+		{EIO,    "\nlook after the disk, or the file server"},
+		{ESTALE, "\nlook after the file server"             },
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (rows[i].reason == reason)
+			return rows[i].advice;
+	return "\nit will be tried again";
+}
+
+/* Why something cannot be read: a text, or for NULL an errno. */
+static const char *
+why(const struct scan *scan, int reason, const char *text)
+{
+	if (text != NULL)
+		return text;
+	text = arena_printf(scan->tree->arena, "%s%s", strerror(reason), advice_for(reason));
+	return text != NULL ? text : strerror(reason);
+}
+
 /* Bring a file that cannot be read, and why: for an errno, or for 0 as the text says. */
 static int
 bring_problem(
 	struct scan *scan, const struct step *step, const char *path, int reason, const char *text)
 {
-	return scan->on_file(
-		scan->context, &(struct tree_file){.path = path,
-				       .problem = text != NULL ? text : strerror(reason),
-				       .is_transient = is_transient(reason),
-				       .pin = step->pin});
+	return scan->on_file(scan->context, &(struct tree_file){.path = path,
+						    .problem = why(scan, reason, text),
+						    .is_transient = is_transient(reason),
+						    .pin = step->pin});
 }
 
 /* The same of a directory, or of what could be one. */
@@ -147,12 +177,11 @@ static int
 bring_hidden(
 	struct scan *scan, const struct step *step, const char *path, int reason, const char *text)
 {
-	return scan->on_file(
-		scan->context, &(struct tree_file){.path = *path != '\0' ? path : ".",
-				       .problem = text != NULL ? text : strerror(reason),
-				       .is_directory = true,
-				       .is_transient = is_transient(reason),
-				       .pin = step->pin});
+	return scan->on_file(scan->context, &(struct tree_file){.path = *path != '\0' ? path : ".",
+						    .problem = why(scan, reason, text),
+						    .is_directory = true,
+						    .is_transient = is_transient(reason),
+						    .pin = step->pin});
 }
 
 static bool
@@ -170,11 +199,12 @@ static const char *
 reason_to_stay_out(const struct step *to, bool is_link)
 {
 	if (to->level > TREE_MAX_LEVELS)
-		return "more than 16 levels of directories";
+		return "more than 16 levels of directories\nuse fewer";
 	if (is_link && to->from->linked)
-		return "a link to a directory below another: only one is followed";
+		return "a link to a directory below another, of which only one is followed\nlink "
+		       "to it from above";
 	if (leads_back(to->from, to))
-		return "the link leads back to a directory above it";
+		return "the link leads back to a directory above it\nremove it";
 	return NULL;
 }
 
@@ -206,7 +236,8 @@ bring_file(struct scan *scan, const char *path, const struct statx *stat, const 
 	const char *name, const struct step *linked_from)
 {
 	if (!S_ISREG(stat->stx_mode))
-		return bring_problem(scan, step, path, 0, "not a regular file");
+		return bring_problem(scan, step, path, 0,
+			"not a regular file\nremove it, or give it another name");
 	bool is_mounted =
 		(stat->stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0 || stat->stx_nlink == 0;
 	return scan->on_file(
@@ -226,7 +257,10 @@ bring_broken_link(
 {
 	struct stat stat;
 	bool is_directory = fstatat(step->descriptor, name, &stat, 0) == 0 && S_ISDIR(stat.st_mode);
-	const char *text = reason == EXDEV ? "the link leads out of the prompt directory" : NULL;
+	const char *text = reason == EXDEV
+				   ? "the link leads out of the prompt directory\nmove the file "
+				     "in, or start promptd with --follow-links anywhere"
+				   : NULL;
 	if (reason == ENOENT || !(is_directory || name_is_prompt_file(name)))
 		return 0; /* a link to nothing is nothing */
 	return is_directory ? bring_hidden(scan, step, path, reason, text)
@@ -293,7 +327,7 @@ scan_name(struct scan *scan, const struct step *step, const char *name, const ch
 	if (text_utf8_span(name, strlen(name)) != strlen(name)) {
 		if (name_is_prompt_file(name))
 			return bring_problem(scan, step, clean_path(scan->tree->arena, path), 0,
-				"the name is not UTF-8: rename the file");
+				"the name is not UTF-8\nrename the file");
 		return 0;
 	}
 	if (statx(step->descriptor, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_BASIC_STATS,
@@ -370,7 +404,8 @@ follow_pin(struct scan *scan, struct walk *walk, struct step *step)
 		text = arena_printf(scan->tree->arena, "the link ..data cannot be followed: %s",
 			strerror(reason));
 	else if (!scan->tree->terms.links_lead_anywhere && !step_is_below(found, &scan->tree->root))
-		text = "the link ..data leads out of the prompt directory";
+		text = "the link ..data leads out of the prompt directory\nstart promptd with "
+		       "--follow-links anywhere";
 	if (found == NULL || text != NULL)
 		return bring_hidden(scan, step, step->path, reason, text) == 0 ? HIDDEN : -1;
 	struct pin *pin = arena_alloc(scan->tree->arena, sizeof(*pin));
@@ -445,7 +480,7 @@ read_open(int descriptor, struct tree_file *file, struct buffer *out, struct err
 		return TREE_FAILED;
 	}
 	if (reason != 0) {
-		error_set(error, "cannot read: %s", strerror(reason));
+		error_set(error, "cannot read: %s%s", strerror(reason), advice_for(reason));
 		file->is_transient = is_transient(reason);
 		return TREE_FAILED;
 	}
@@ -481,7 +516,7 @@ tree_read(struct tree_file *file, struct buffer *out, struct error *error)
 	if (descriptor < 0) {
 		if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)
 			return TREE_CHANGED;
-		error_set(error, "cannot open: %s", strerror(errno));
+		error_set(error, "cannot open: %s%s", strerror(errno), advice_for(errno));
 		file->is_transient = is_transient(errno);
 		return TREE_FAILED;
 	}

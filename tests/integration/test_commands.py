@@ -79,7 +79,7 @@ class Check(CommandTest):
             "    prompt_templat: x",
             "    ^",
             "prompts.d/a.yaml:1:1: error: prompt_template is missing [schema]",
-            "  add it",
+            '  rename "prompt_templat", if that is meant',
             "    prompt_templat: x",
             "    ^",
             'prompts.d/c.yaml:2:7: error: slug "Ä B" does not fit [schema]',
@@ -96,7 +96,7 @@ class Check(CommandTest):
         self.write(a_yaml="prompt_templat: x\n", b_yaml='prompt_template: x\nprompt_template_model: ""\n')
         self.assertEqual(self.output_of("check", "--format", "gcc", status=1).splitlines(), [
             'prompts.d/a.yaml:1:1: error: unknown key "prompt_templat": did you mean "prompt_template"? [schema]',
-            "prompts.d/a.yaml:1:1: error: prompt_template is missing: add it [schema]",
+            'prompts.d/a.yaml:1:1: error: prompt_template is missing: rename "prompt_templat", if that is meant [schema]',
             "prompts.d/b.yaml:2:24: warning: prompt_template_model is empty and served as null: remove it "
             "[doubtful]"])
 
@@ -183,12 +183,15 @@ class Lint(CommandTest):
                                 MESSAGE + "x {a} {\\d} {3}\nvariables: {a: {}}\n"),
         "placeholder-in-parts": (MESSAGE + "[{type: text, text: 'x {a}'}]\n", (3, 35),
                                  MESSAGE + "[{type: text, text: 'x {a'}]\n"),
+        "odd-placeholder": (MESSAGE + "x {user-name}\n", (3, 14), MESSAGE + "x {user_name} \\frac{a-b}\n"),
+        "unknown-role": ("prompt_template:\n- {role: User, content: x}\n", (2, 10),
+                         "prompt_template:\n- {role: user, content: x}\n"),
         "template-logic": (MESSAGE + "|-\n    x\n    {% if y %}\n", (5, 5),
                            MESSAGE + "|-\n    x\n    { % if y %}\n"),
         "spaced-placeholder": (MESSAGE + "x { a }\n", (3, 14), MESSAGE + "'x { \"a\": 1 } {{ a }}'\n"),
         "cut-text": (MESSAGE + "x # y\n", (3, 13), MESSAGE + "'x # y'\n"),
-        "secret": (MESSAGE + "x sk-abcdefghijklmnopqrstuvwxyz\n", (3, 14),
-                   MESSAGE + "x task-abcdefghijklmnopqrstuvwxyz sk-xxxxxxxxxxxxxxxxxxxxxxxxxx\n"),
+        "secret": (MESSAGE + "x sk-abcdefghijklmnopqrstuvwxyz1\n", (3, 14),
+                   MESSAGE + "x task-abcdefghijklmnopqrstuvwxyz1 sk-xxxxxxxxxxxxxxxxxxxxxxxxxx\n"),
         "yaml-1.1": ("prompt_template: x\nversion: no\n", (2, 10), "prompt_template: x\nversion: 'no'\n"),
         "doubtful": ('prompt_template: x\nprompt_template_model: ""\n', (2, 24), "prompt_template: x\n"),
     }
@@ -214,7 +217,7 @@ class Lint(CommandTest):
                 self.write(p_yaml=f"# promptd: ignore stock-id, {rule}\n" + bad)
                 self.assertEqual(self.warnings_of(), [])
                 self.write(p_yaml=f"# promptd: ignore {rule}s\n" + bad)
-                self.assertEqual(len(self.warnings_of()), 1)
+                self.assertEqual(sorted(w["rule"] for w in self.warnings_of()), sorted([rule, "doubtful"]))
 
     def test_an_id_that_a_label_takes_away(self):
         self.write(p_v1_yaml=prompt("x", labels=["beta"]), p_v2_yaml=prompt("y"))
@@ -291,6 +294,23 @@ class Show(CommandTest):
         self.assertIn("who has no value\n  add who=VALUE\n", self.refusal_of("render", "a/b", "what=x"))
         self.assertIn("NAME=VALUE", self.refusal_of("render", "a/b", "x", status=2))
 
+    def test_bad_files_are_not_passed_over_in_silence(self):
+        self.write(good_yaml=prompt("x"), bad_yaml="x")
+        for arguments in (("list",), ("show", "good"), ("render", "good"), ("revision",)):
+            ended = self.run_command(*arguments)
+            self.assertEqual((ended.returncode, ended.stderr),
+                             (0, 'promptd: 1 problem in "prompts.d"\n  see promptd check prompts.d\n'))
+        self.assertIn("see promptd check", self.run_command("show", "bad").stderr)
+
+    def test_a_full_disk_is_no_success(self):
+        self.write(p_yaml=prompt("x"))
+        for arguments in (("list",), ("schema",), ("token", "new"), ("--help",), ("--version",), ("check",)):
+            with self.subTest(arguments), open("/dev/full", "wb") as full:
+                ended = subprocess.run([binary(), *arguments], stdout=full, stderr=subprocess.PIPE, text=True,
+                                       cwd=self.directory, env=clean_environment(), check=False,
+                                       timeout=STOP_DEADLINE)
+                self.assertEqual((ended.returncode, "No space left" in ended.stderr), (1, True), ended)
+
     def test_what_is_not_there(self):
         self.write(greet_yaml=prompt("x"))
         self.assertIn("Nearby: 'greet'", self.refusal_of("show", "gret"))
@@ -302,6 +322,8 @@ class Show(CommandTest):
         server = self.serve(directory=self.files)
         server.wait_for_text("greet", "x")
         self.assertEqual(self.output_of("revision"), server.revision() + "\n")
+        self.assertEqual(json.loads(self.output_of("revision", "--format", "json")),
+                         {"revision": server.revision()})
 
 
 class Diff(CommandTest):
@@ -342,7 +364,20 @@ class Diff(CommandTest):
                   ("p", "default moved"): "give z now"}),
                 ({"p.v1.yaml": prompt("x", **production), "p.v2.yaml": prompt("y")},
                  {"p.v1.yaml": prompt("x", labels=["beta"]), "p.v2.yaml": prompt("y")},
-                 {("p@1", "changed"): None, ("p", "default moved"): "without a version"})):
+                 {("p@1", "changed"): None, ("p", "default moved"): "without a version"}),
+                ({"p.yaml": prompt("x", labels=["beta", "production"])}, {"p.yaml": prompt("x", **production)},
+                 {("p", "changed"): None, ("p@beta", "label moved"): "404"}),
+                ({"p.v1.yaml": prompt("{a}", labels=["beta"]), "p.v2.yaml": prompt("{a}{b}"),
+                  "p.v3.yaml": prompt("z", **production)},
+                 {"p.v1.yaml": prompt("{a}"), "p.v2.yaml": prompt("{a}{b}", labels=["beta"]),
+                  "p.v3.yaml": prompt("z", **production)},
+                 {("p@1", "changed"): None, ("p@2", "changed"): None, ("p@beta", "label moved"): "give b now"}),
+                ({"p.yaml": prompt("x", slug="a")}, {"p.yaml": prompt("x", slug="b")},
+                 {("p", "changed"): "the slug a gets a 404"}),
+                ({"p.yaml": prompt("x", project_name="a")}, {"p.yaml": prompt("x", project_name="b")},
+                 {("p", "changed"): "the project a gets a 404"}),
+                ({"p.v1.yaml": prompt("x"), "p.v2.yaml": prompt("y")},
+                 {"p.v1.yaml": prompt("x"), "p.v2.yaml": prompt("z")}, {("p@2", "changed"): None})):
             with self.subTest(old=old, new=new):
                 found = self.changes(old, new, any(expected.values()))
                 self.assertEqual(set(found), set(expected))
@@ -355,11 +390,12 @@ class Diff(CommandTest):
             {"p.v1.yaml": prompt("one\n" * 9 + "old\nlast", labels=["production"], slug="a",
                                  prompt_template_model="m1")},
             {"p.v1.yaml": prompt("one\n" * 9 + "new\nlast", labels=["production"], slug="b",
-                                 prompt_template_model="m2", description="d")}, False)
+                                 prompt_template_model="m2", description="d")}, True)
         change = found["p@1", "changed"]
-        self.assertEqual(change["notes"].splitlines(), [
-            "model: m1 -> m2", "slug: a -> b", "description: none -> d",
-            "a published version was edited (production): a new one would leave it as it was"])
+        self.assertEqual([(f["field"], f["before"], f["now"]) for f in change["fields"]],
+                         [("model", "m1", "m2"), ("slug", "a", "b"), ("description", "none", "d")])
+        self.assertEqual(change["published"], "production")
+        self.assertEqual(change["breaking"], "whoever asks with the slug a gets a 404")
         self.assertEqual(change["diff"].splitlines(),
                          [" …", " one", " one", "-old", "+new", " last"])
 
@@ -372,6 +408,18 @@ class Diff(CommandTest):
         self.assertTrue(text.startswith("### Prompts: 1 removed, 1 changed: breaking\n"), text)
         self.assertIn("\n  ````diff\n   [user]\n  -x\n  +y\n  ````\n", text)
         self.assertEqual(self.output_of("diff", "new", "new"), "no prompt differs\n")
+
+    def test_a_version_that_is_served_is_published(self):
+        versions = {f"p.v{n}.yaml": prompt(f"text {n}") for n in (1, 2)}
+        for number, published in ((1, None), (2, "the default")):
+            found = self.changes(versions, {**versions, f"p.v{number}.yaml": prompt("other")}, False)
+            self.assertEqual(found[f"p@{number}", "changed"]["published"], published)
+
+    def test_mistakes_of_before_do_not_matter(self):
+        self.write_both({"p.yaml": prompt("x"), "q.yaml": "x"}, {"p.yaml": prompt("x"), "q.yaml": prompt("y")})
+        ended = self.run_command("diff", "old", "new")
+        self.assertEqual((ended.returncode, "q  added" in ended.stdout), (0, True), ended)
+        self.assertEqual(ended.stderr, 'promptd: 1 problem in "old"\n  see promptd check old\n')
 
     def test_mistakes_are_not_taken_for_removals(self):
         self.write_both({"p.yaml": prompt("x")}, {"p.yaml": "prompt_template: [x\n"})
@@ -436,6 +484,13 @@ class Usage(CommandTest):
             with self.subTest(arguments):
                 told = self.refusal_of(*arguments, status=2)
                 self.assertRegex(told, rf"\n  see promptd {arguments[0]} --help\n")
+
+    def test_a_misspelt_command_is_no_directory(self):
+        for words, told in ((("chek",), "did you mean check?"), (("help",), "see promptd --help"),
+                            (("--listen", "127.0.0.1:0", "shwo"), "did you mean show?")):
+            told_of = self.refusal_of(*words, status=2)
+            self.assertIn("neither a command nor a directory", told_of)
+            self.assertIn(told, told_of)
 
     def test_options_come_from_the_environment_too(self):
         self.write(p_yaml=prompt("x"))

@@ -298,6 +298,7 @@ class TheFile(TokenTest):
     def test_a_bad_file_at_the_start(self):
         for text, mode, told in (("- {name: x}\n", 0o600, "has mistakes"),
                                  (TOKENS, 0o604, "everyone may read"),
+                                 (TOKENS, 0o602, "everyone may write"),
                                  (entry("x", "x", projects=["a"], rights=["write"]), 0o600,
                                   "--projects strict")):
             path = self.write_tokens(text, mode)
@@ -326,8 +327,10 @@ class TheFile(TokenTest):
 
 class Addresses(TokenTest):
     def test_beyond_loopback_needs_tokens(self):
-        ended = self.run_promptd("--listen", "0.0.0.0:0", "/tmp")
-        self.assertEqual((ended.returncode, "--tokens-file" in ended.stderr), (1, True), ended)
+        for addresses in (("--listen", "0.0.0.0:0"),
+                          ("--listen", "127.0.0.1:0", "--admin-listen", "0.0.0.0:0")):
+            ended = self.run_promptd(*addresses, "/tmp")
+            self.assertEqual((ended.returncode, "--tokens-file" in ended.stderr), (1, True), ended)
         ended = self.run_promptd("--dev", "--tokens-file", "/dev/null", "/tmp")
         self.assertIn("--dev", ended.stderr)
 

@@ -66,6 +66,12 @@ def run(*command, **kwargs):
     return ended.stdout
 
 
+def run_any(*command):
+    """What a program prints, however it ends."""
+    return subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, text=True, check=False,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=STOP_DEADLINE).stdout
+
+
 def temporary_directory(test):
     path = Path(tempfile.mkdtemp(dir=scratch))
     test.addCleanup(shutil.rmtree, path)
@@ -256,7 +262,9 @@ class Installed(unittest.TestCase):
 
     def test_the_manual_pages_have_no_mistake(self):
         for page in sorted((self.root / "usr/share/man").glob("*/*.gz")):
-            self.assertEqual(run("mandoc", "-Tlint", "-W", "warning", page), "", page)
+            told = [line for line in run_any("mandoc", "-Tlint", page).splitlines()
+                    if not re.search("referenced manual not found|outdated mandoc.db", line)]  # of this machine
+            self.assertEqual(told, [], page)
 
     def test_the_shells_understand_the_completions(self):
         share = self.root / "usr/share"

@@ -46,7 +46,7 @@ texts_are_checked_first(void **state)
 	} cases[] = {
 		ROW("a: b\n", NULL, 0, 0),
 		ROW("é\n", NULL, 0, 0),
-		ROW("", "the file is empty: delete it, or write a prompt", 1, 1),
+		ROW("", "the file is empty: write something into it, or delete it", 1, 1),
 		ROW("\xff", "not UTF-8: save the file as UTF-8", 1, 1),
 		ROW("one\né\xe9", "not UTF-8: save the file as UTF-8", 2, 2),
 		ROW("<<<<<<< HEAD\n",

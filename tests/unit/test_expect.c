@@ -12,12 +12,14 @@ static const struct {
 } cases[] = {
 	{VALUE_STRING, VALUE_STRING, NULL							 },
 	{VALUE_MAP,    VALUE_MAP,    NULL							 },
-	{VALUE_NUMBER, VALUE_STRING, "it must be a string, not a number: put it in quotes"        },
-	{VALUE_BOOL,   VALUE_STRING, "it must be a string, not a boolean: put it in quotes"       },
-	{VALUE_NULL,   VALUE_STRING, "it must be a string, not null: write it as text"            },
+	{VALUE_NUMBER, VALUE_STRING,
+         "it must be a string, not a number: put it in quotes, or write it behind |-"             },
+	{VALUE_BOOL,   VALUE_STRING,
+         "it must be a string, not a boolean: put it in quotes, or write it behind |-"            },
+	{VALUE_NULL,   VALUE_STRING,
+         "it must be a string, not null: put it in quotes, or write it behind |-"                 },
 	{VALUE_LIST,   VALUE_STRING,
-         "it must be a string, not a list: quote text that starts with [ or -, or write it "
-		"behind |-"								       },
+         "it must be a string, not a list: put it in quotes, or write it behind |-"               },
 	{VALUE_NUMBER, VALUE_MAP,
          "it must be a mapping, not a number: write a mapping, KEY: VALUE"                        },
 	{VALUE_STRING, VALUE_LIST,   "it must be a list, not a string: write a list, [ITEM, ITEM]"},
@@ -61,7 +63,7 @@ static void
 members_are_expected(void **state)
 {
 	struct errors errors = {.arena = arena_new()};
-	struct value member = {.kind = VALUE_NULL, .text = "", .key = "here"};
+	struct value member = {.kind = VALUE_NULL, .text = "", .key = "zzz"};
 	struct value map = {.kind = VALUE_MAP,
 		.text = "",
 		.line = 5,
@@ -70,7 +72,7 @@ members_are_expected(void **state)
 		.last = &member,
 		.count = 1};
 	(void)state;
-	assert_ptr_equal(expect_member(&errors, &map, "here"), &member);
+	assert_ptr_equal(expect_member(&errors, &map, "zzz"), &member);
 	assert_null(errors.first);
 	assert_null(expect_member(&errors, &map, "there"));
 	assert_string_equal(errors.first->message, "there is missing: add it");

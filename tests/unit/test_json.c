@@ -65,7 +65,7 @@ static const char *const kept[] = {
 static const struct {
 	const char *text, *error;
 } refused[] = {
-	ROW("", "1:1: the file is empty: delete it, or write a prompt"),
+	ROW("", "1:1: the file is empty: write something into it, or delete it"),
 	ROW(" ", "1:2: the text ends where a value was expected: is the file cut off?"),
 	ROW("\xef\xbb\xbf{}", "1:1: a byte order mark: save the file as UTF-8 without it"),
 	ROW("{}{}", "1:3: nothing was expected behind the value: a file holds one, which may be a "
@@ -101,9 +101,9 @@ static const struct {
 	ROW("1e", "1:1: a number without digits in the exponent: add them"),
 	ROW("1e+", "1:1: a number without digits in the exponent: add them"),
 	ROW("1e-a", "1:1: a number without digits in the exponent: add them"),
-	ROW("[1,]", "1:4: a comma with nothing behind it: remove it"),
-	ROW("[1,\n ]", "2:2: a comma with nothing behind it: remove it"),
-	ROW("{\"a\":1,}", "1:8: a comma with nothing behind it: remove it"),
+	ROW("[1,]", "1:3: a comma with nothing behind it: remove it"),
+	ROW("[1,\n ]", "1:3: a comma with nothing behind it: remove it"),
+	ROW("{\"a\":1,}", "1:7: a comma with nothing behind it: remove it"),
 	ROW("{,}", "1:2: a key in double quotes was expected: JSON knows no comments and no other "
 		   "quotes"),
 	ROW("{1:2}", "1:2: a key in double quotes was expected: JSON knows no comments and no "
@@ -114,12 +114,12 @@ static const struct {
 		 "quotes"),
 	ROW("{\"a\"}", "1:5: \":\" was expected behind the key: add it"),
 	ROW("{\"a\" 1}", "1:6: \":\" was expected behind the key: add it"),
-	ROW("{\"a\":1 \"b\"}", "1:8: \",\" or \"}\" was expected: add it"),
-	ROW("{\"a\":1", "1:7: \",\" or \"}\" was expected: add it"),
-	ROW("{\"a\":1]", "1:7: \",\" or \"}\" was expected: add it"),
-	ROW("[1 2]", "1:4: \",\" or \"]\" was expected: add it"),
-	ROW("[1}", "1:3: \",\" or \"]\" was expected: add it"),
-	ROW("[1", "1:3: \",\" or \"]\" was expected: add it"),
+	ROW("{\"a\":1 \"b\"}", "1:8: \",\" or \"}\" was expected: add it before this"),
+	ROW("{\"a\":1", "1:7: \",\" or \"}\" was expected: add it before this"),
+	ROW("{\"a\":1]", "1:7: \",\" or \"}\" was expected: add it before this"),
+	ROW("[1 2]", "1:4: \",\" or \"]\" was expected: add it before this"),
+	ROW("[1}", "1:3: \",\" or \"]\" was expected: add it before this"),
+	ROW("[1", "1:3: \",\" or \"]\" was expected: add it before this"),
 	ROW("\"abc", "1:1: the string does not end: close it with a double quote"),
 	ROW("\"abc\\\"", "1:1: the string does not end: close it with a double quote"),
 	ROW("\"abc\\", "1:5: the string does not end: close it with a double quote"),

@@ -30,6 +30,9 @@ static const struct {
          1u << RULE_YAML_1_1 | 1u << RULE_SECRET | 1u << RULE_NO_DEFAULT                           },
 	{"# promptd: ignore secrets",					     0                },
 	{"# promptd: ignore\nsecret",					     0                },
+	{"#promptd:ignore secret",						1u << RULE_SECRET},
+	{"a#promptd: ignore secret",					      0                },
+	{"# promptd: ignored secret",					     0                },
 	{"# promptd ignore secret",					       0                },
 	{"# promptd: ignore syntax, schema, conflict",                            0                },
 };

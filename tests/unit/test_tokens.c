@@ -127,7 +127,7 @@ mistakes_are_told_with_their_place(void **state)
                  "--projects strict"									      },
 		{"- {name: a, sha256: " ONE "}\n- {name: a, sha256: " TWO "}",   2, 3,   "is taken"               },
 		{"- {name: a, sha256: " ONE "}\n- {name: b, sha256: " ONE "}",   2, 3,   "again"                  },
-		{"- {name: a",						   2, 1,   "bracket"                },
+		{"- {name: a",						   1, 3,   "bracket"                },
 	};
 	(void)state;
 	for (size_t i = 0; i < LENGTH(rows); i++) {

@@ -87,9 +87,9 @@ a_unit_with_errors_has_no_prompts(void **state)
 	assert_int_equal(unit->n_errors, 2);
 	expect_text("errors and a warning", describe_unit(unit),
 		"a.yaml:2:35: prompt_template must be a list of messages or a string, not a "
-		"number: quote it if it is text, or write it behind |-\n"
+		"number: put a - before each message, or put the text in quotes or behind |-\n"
 		"a.yaml:3:35: YAML 1.1 readers take \"no\" for the boolean false: quote it if it "
-		"is text\n"
+		"is text, else write true or false\n"
 		"a.yaml:4:38: unknown key \"modle\": did you mean \"prompt_template_model\"?\n");
 	assert_int_not_equal(unit->problems[0].kind, ERROR_WARNING);
 	assert_int_equal(unit->problems[1].kind, ERROR_WARNING);
@@ -124,8 +124,8 @@ dropped_errors_count(void **state)
 	assert_int_equal(unit->n_errors, 99);
 	assert_int_equal(unit->n_problems, 51);
 	assert_int_equal(unit->problems[0].line, 0);
-	assert_string_equal(
-		unit->problems[0].message, "99 errors, of which these are the first 50");
+	assert_string_equal(unit->problems[0].message,
+		"99 errors, of which these are the first 50: mend these first");
 	assert_int_equal(unit->n_prompts, 0);
 	unit_unref(unit);
 }

@@ -64,8 +64,10 @@ static const struct {
 	ROW("integer in a string", "!!int \"7\"", "7"),
 	ROW("old words", "[no, off]",
 		"[\"no\",\"off\"]\n"
-		"1:2: YAML 1.1 readers take \"no\" for the boolean false: quote it if it is text\n"
-		"1:6: YAML 1.1 readers take \"off\" for the boolean false: quote it if it is text"),
+		"1:2: YAML 1.1 readers take \"no\" for the boolean false: quote it if it is text, "
+		"else write true or false\n"
+		"1:6: YAML 1.1 readers take \"off\" for the boolean false: quote it if it is text, "
+		"else write true or false"),
 	ROW("old words in quotes", "['no', !!str off]", "[\"no\",\"off\"]"),
 };
 
@@ -73,7 +75,7 @@ static const struct {
 static const struct {
 	const char *name, *text, *error;
 } refused[] = {
-	ROW("empty", "", "1:1: the file is empty: delete it, or write a prompt"),
+	ROW("empty", "", "1:1: the file is empty: write something into it, or delete it"),
 	ROW("not UTF-8", "a: \xe9", "1:4: not UTF-8: save the file as UTF-8"),
 	ROW("UTF-16",
 		"\xff\xfe"
@@ -118,20 +120,21 @@ static const struct {
 	ROW("merge of itself", "&a {<<: *a}",
 		"1:9: << takes a mapping or a list of mappings, not null: name an anchor with *"),
 	ROW("alias as a key", "{&a b: 1, ? *a : 2}",
-		"1:13: a key must be plain text: quote one that starts with {, [, * or &"),
+		"1:13: a key must be plain text: quote text that starts with {, [, * or &, or "
+		"write it behind |-"),
 	ROW("list as a key", "{[a]: b}",
-		"1:2: a key must be plain text: quote one that starts with {, [, * or &"),
+		"1:2: a key must be plain text: quote text that starts with {, [, * or &, or write "
+		"it behind |-"),
 	ROW("map as a key", "{{a}}",
-		"1:2: a key must be plain text: quote one that starts with {, [, * or &"),
+		"1:2: a key must be plain text: quote text that starts with {, [, * or &, or write "
+		"it behind |-"),
 	ROW("empty key", "?\n: a\n",
 		"1:2: a key is missing before \":\": write one, or quote the text"),
 	ROW("NUL escape", "\"a\\0\"", "1:1: \\0 in a string, which prompts cannot hold: remove it"),
 	ROW("NUL escape in a key", "{\"\\x00\": 1}",
 		"1:2: \\0 in a string, which prompts cannot hold: remove it"),
 	ROW("tab indentation", "a:\n\tb: c\n",
-		"2:1: found character that cannot start any token, while scanning for the next "
-		"token that starts on line 2: indent with spaces, and quote text that starts with "
-		"@ or `"),
+		"2:1: a tab, which YAML does not take for indentation: indent with spaces"),
 	ROW("control character", "a: é\x01\n",
 		"1:5: control characters are not allowed: write them as escapes in double quotes"),
 	ROW("DEL", "a: \x7f\n",
