@@ -23,6 +23,7 @@ CONTENTS = {
     "usr/bin/promptd": "-rwxr-xr-x",
     UNIT: "-rw-r--r--",
     "usr/share/bash-completion/completions/promptd": "-rw-r--r--",
+    "usr/share/doc/promptd/README.md": "-rw-r--r--",
     "usr/share/doc/promptd/changelog.Debian.gz": "-rw-r--r--",
     "usr/share/doc/promptd/changelog.gz": "-rw-r--r--",
     "usr/share/doc/promptd/copyright": "-rw-r--r--",

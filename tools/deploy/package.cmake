@@ -50,6 +50,7 @@ debian_files(usr/share/zsh/vendor-completions ${made_dir}/_promptd)
 debian_files(usr/${unit_dir} ${deploy}/promptd.service)
 debian_files(etc/default ${deploy}/promptd.default RENAME promptd)
 debian_files(${doc} LICENSE RENAME copyright)
+debian_files(${doc} README.md)
 debian_files(${doc} ${made_dir}/changelog.gz ${made_dir}/changelog.Debian.gz)
 install(DIRECTORY prompts.d DESTINATION ${doc}/examples COMPONENT debian EXCLUDE_FROM_ALL
 	FILE_PERMISSIONS OWNER_READ OWNER_WRITE GROUP_READ WORLD_READ)
