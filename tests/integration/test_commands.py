@@ -121,7 +121,8 @@ class Check(CommandTest):
         server.wait_for_text("a", "Hi { name }")
         told = self.told("warning")
         self.assertEqual(len(told), 4, told)
-        self.assertEqual(sorted(server.get("/-/status").json["warnings"]), sorted(told))
+        status = server.get("/-/status").json
+        self.assertEqual((sorted(status["warnings"]), status["n_warnings"]), (sorted(told), 4))
         logged = [m for m in server.messages() if ".yaml:" in m]
         self.assertEqual(sorted(logged), sorted(told))
         self.assertEqual(server.problems(), [])
@@ -132,6 +133,32 @@ class Check(CommandTest):
         server.wait_for_text("c", "{% if x %}")
         logged = [m for m in server.messages() if ".yaml:" in m][len(logged):]
         self.assertEqual([m[:9] for m in logged], ["c.yaml:1:"])
+
+    def test_a_server_does_not_drown_in_warnings(self):
+        for number in range(150):
+            (self.files / f"p{number}.yaml").write_text("prompt_template: x\nversion: no\n", encoding="utf-8")
+        server = self.serve(directory=self.files)
+        server.wait_for_text("p149", "x")
+        logged = [m for m in server.messages() if "YAML 1.1" in m]
+        self.assertEqual(len(logged), 100)
+        self.assertEqual(len([m for m in server.messages() if m.startswith("there are more warnings")]), 1)
+        for query, listed in (("", 100), ("?files=all", 150)):
+            status = server.get("/-/status" + query).json
+            self.assertEqual((len(status["warnings"]), status["n_warnings"]), (listed, 150))
+
+    def test_a_server_tells_of_a_default_that_is_gone(self):
+        self.write(p_v1_yaml=prompt("x", labels=["production"]), p_v2_yaml=prompt("y"),
+                   q_v1_yaml=prompt("x", labels=["beta"]), q_v2_yaml=prompt("y"))
+        server = self.serve(directory=self.files)
+        server.wait_for_text("p", "x")
+
+        def told():
+            return [m for m in server.messages() if "no version of" in m]
+        self.assertEqual([m[:10] for m in told()], ["q.v1.yaml:"])
+        server.replace("q.v2.yaml", prompt("z"))  # it had no default before
+        server.replace("p.v1.yaml", prompt("x", labels=["beta"]))
+        server.wait_until_gone("p")
+        self.assertEqual([m[:10] for m in told()], ["q.v1.yaml:", "p.v1.yaml:"])
 
     def test_warnings_alone_are_no_failure(self):
         self.write(p_yaml='prompt_template: x\nprompt_template_model: ""\n')
