@@ -262,10 +262,10 @@ main(int argc, char **argv)
 			arguments_print_help(options.command);
 		else
 			puts("promptd " PROMPTD_VERSION);
-		return print_all() ? EXIT_SUCCESS : EXIT_FAILURE;
+		return print_all() ? EXIT_SUCCESS : EXIT_USAGE;
 	}
 	if (options.command == COMMAND_SERVE)
 		return serve(&options);
 	int status = cli_run(&options);
-	return print_all() ? status : EXIT_FAILURE;
+	return print_all() ? status : EXIT_USAGE; /* 1 would be an answer */
 }

@@ -6,6 +6,7 @@
 #include "cli/lines.h"
 #include "core/arena.h"
 #include "core/buffer.h"
+#include "core/conflict.h"
 #include "core/diff.h"
 #include "core/document.h"
 #include "core/error.h"
@@ -82,13 +83,13 @@ parse_prompt(struct arena *arena, const struct prompt *prompt)
 	return document.first;
 }
 
-/* A value's text as people write it, in the arena. */
+/* A value's text as people write it, in the arena; NULL for an absent one. */
 static const char *
 shown(struct arena *arena, const struct value *value)
 {
 	struct buffer text = {0};
 	if (value == NULL || value->kind == VALUE_NULL)
-		return "none";
+		return NULL;
 	if (value->kind == VALUE_STRING)
 		return value->text;
 	json_put_value(&text, value);
@@ -100,11 +101,11 @@ shown(struct arena *arena, const struct value *value)
 static const char *
 shown_labels(struct arena *arena, const struct entry *entry)
 {
-	const char *all = "none";
+	const char *all = NULL;
 	for (size_t i = 0; i < entry->n_labels; i++)
 		all = i == 0 ? entry->labels[i]
 			     : arena_printf(arena, "%s, %s", all, entry->labels[i]);
-	return all != NULL ? all : "";
+	return all;
 }
 
 static bool
@@ -112,7 +113,8 @@ add_field(struct changes *changes, struct change_of_prompt *change, const char *
 	const char *before, const char *now)
 {
 	struct changed_field *field = NULL;
-	if (strcmp(before, now) != 0)
+	bool same = before == NULL || now == NULL ? before == now : strcmp(before, now) == 0;
+	if (!same)
 		field = arena_alloc(changes->arena, sizeof(*field));
 	if (field == NULL)
 		return false;
@@ -130,9 +132,12 @@ lines_of(struct arena *arena, const struct value *messages)
 	for (const struct value *message = messages->first; message != NULL;
 		message = message->next) {
 		const struct value *content = document_find(message, "content");
-		buffer_printf(&text, "[%s]\n%s\n", shown(arena, document_find(message, "role")),
-			shown(arena, content != NULL && content->kind == VALUE_STRING ? content
-										      : message));
+		const char *role = shown(arena, document_find(message, "role"));
+		bool plain =
+			content != NULL && content->kind == VALUE_STRING && message->count == 2;
+		const char *rest = shown(arena, plain ? content : message);
+		buffer_printf(
+			&text, "[%s]\n%s\n", role != NULL ? role : "", rest != NULL ? rest : "");
 	}
 	const char *copy = text.failed ? NULL : arena_copy(arena, text.data, text.length);
 	buffer_finish(&text);
@@ -165,10 +170,14 @@ compare_fields(struct changes *changes, struct change_of_prompt *change, const s
 		const char *was = shown(arena, document_find(old, fields[i].key));
 		bool differs = add_field(changes, change, fields[i].name, was,
 			shown(arena, document_find(new, fields[i].key)));
-		if (differs && fields[i].is_selector && strcmp(was, "none") != 0)
+		if (differs && fields[i].is_selector)
 			add_breaking(changes, change,
-				arena_printf(arena, "whoever asks with the %s %s gets a 404",
-					fields[i].name, was));
+				was != NULL ? arena_printf(arena,
+						      "whoever asks with the %s %s gets a 404",
+						      fields[i].name, was)
+					    : arena_printf(arena,
+						      "whoever asks with another %s gets a 404",
+						      fields[i].name));
 	}
 	add_field(changes, change, "labels", shown_labels(arena, before), shown_labels(arena, now));
 	lines_put_diff(&diff, lines_of(arena, document_find(old, "prompt_template")),
@@ -200,6 +209,14 @@ check_published(struct changes *changes, struct change_of_prompt *change,
 		change->published = "the default";
 }
 
+/* Whether somebody can have asked for a version that is gone: one without a number has no name, and whoever got it by
+ * asking for none gets another one now. */
+static bool
+is_missed(const struct changes *changes, const struct prompt *prompt)
+{
+	return prompt->version != NULL || snapshot_find(changes->now, prompt->id) == NULL;
+}
+
 static void
 on_prompt(void *context, const struct entry *before, const struct entry *now)
 {
@@ -210,7 +227,7 @@ on_prompt(void *context, const struct entry *before, const struct entry *now)
 	} else if (now == NULL) {
 		change = add_change(
 			changes, PROMPT_REMOVED, before->prompt->id, before->prompt->version);
-		if (change != NULL)
+		if (change != NULL && is_missed(changes, before->prompt))
 			add_breaking(changes, change, "whoever asks for it gets a 404");
 	} else if ((change = add_change(changes, PROMPT_CHANGED, now->prompt->id,
 			    now->prompt->version)) != NULL) {
@@ -288,6 +305,34 @@ compare_selectors(struct changes *changes, const struct group *old, const struct
 		}
 }
 
+/* A slug that led to one id, of a project or of all, and leads to several now. */
+static bool
+is_shared(const struct changes *changes, const char *slug, const char *project)
+{
+	const struct group *group;
+	return select_slug(changes->before, slug, project, NULL, &group) == 1 &&
+	       select_slug(changes->now, slug, project, NULL, &group) > 1;
+}
+
+static void
+compare_slugs(struct changes *changes)
+{
+	const struct snapshot *before = changes->before;
+	for (size_t i = 0; i < before->n_slugs; i++) {
+		const struct prompt *prompt = before->by_slug[i].prompt;
+		bool is_first =
+			i == 0 || strcmp(before->by_slug[i - 1].prompt->slug, prompt->slug) != 0;
+		bool shared = is_first && is_shared(changes, prompt->slug, NULL);
+		if (!shared && (prompt->project == NULL || is_shared(changes, prompt->slug, NULL) ||
+				       !is_shared(changes, prompt->slug, prompt->project)))
+			continue;
+		struct change_of_prompt *change =
+			add_change(changes, SLUG_SHARED, prompt->slug, NULL);
+		if (change != NULL)
+			add_breaking(changes, change, "whoever asks by it alone gets a 409");
+	}
+}
+
 int
 changes_find(struct changes *changes)
 {
@@ -300,5 +345,6 @@ changes_find(struct changes *changes)
 		if (new != NULL)
 			compare_selectors(changes, old, new);
 	}
+	compare_slugs(changes);
 	return arena_failed(changes->arena) ? -1 : 0;
 }

@@ -13,20 +13,22 @@ enum change_kind {
 	PROMPT_CHANGED,
 	DEFAULT_MOVED,
 	LABEL_MOVED,
+	SLUG_SHARED,
 	N_CHANGE_KINDS
 };
 
 /* A field that is not what it was. */
 struct changed_field {
 	struct changed_field *next;
-	const char *name, *before, *now;
+	const char *name;
+	const char *before, *now; /* NULL: absent */
 };
 
 /* What is said of one prompt. */
 struct change_of_prompt {
 	struct change_of_prompt *next;
 	enum change_kind kind;
-	const char *name; /* ID, ID@VERSION or ID@LABEL */
+	const char *name; /* ID, ID@VERSION or ID@LABEL; of SLUG_SHARED the slug */
 	const char *breaking; /* why it is; NULL: it is not */
 	struct changed_field *first, **last;
 	const char *

@@ -20,6 +20,7 @@ static const char *const kind_names[N_CHANGE_KINDS] = {
 	[PROMPT_CHANGED] = "changed",
 	[DEFAULT_MOVED] = "default moved",
 	[LABEL_MOVED] = "label moved",
+	[SLUG_SHARED] = "slug shared",
 };
 
 static void
@@ -50,16 +51,37 @@ print_lines(const char *text, const char *front)
 	}
 }
 
+/* Print a text as it is, or "none". */
+static void
+print_plain(const char *text)
+{
+	page_text(text != NULL ? text : "none", NULL);
+}
+
+/* Print a text as Markdown's code, in which nothing means anything, not even @somebody. */
+static void
+print_code(const char *text)
+{
+	const char *fence = text != NULL && strchr(text, '`') != NULL ? "``` " : "`";
+	if (text == NULL) {
+		printf("none");
+		return;
+	}
+	printf("%s", fence);
+	page_text(text, " ");
+	printf("%s", *fence == '`' && fence[1] != '\0' ? " ```" : "`");
+}
+
 /* Print what differs in fields, a line each, with something in front. */
 static void
-print_fields(const struct change_of_prompt *change, const char *front)
+print_fields(const struct change_of_prompt *change, const char *front, void (*print)(const char *))
 {
 	for (const struct changed_field *field = change->first; field != NULL;
 		field = field->next) {
 		printf("%s%s: ", front, field->name);
-		page_text(field->before, NULL);
+		print(field->before);
 		printf(" -> ");
-		page_text(field->now, NULL);
+		print(field->now);
 		puts("");
 	}
 	if (change->published != NULL)
@@ -75,7 +97,8 @@ print_text(const struct changes *changes)
 		[PROMPT_REMOVED] = '-',
 		[PROMPT_CHANGED] = '~',
 		[DEFAULT_MOVED] = '>',
-		[LABEL_MOVED] = '>'};
+		[LABEL_MOVED] = '>',
+		[SLUG_SHARED] = '='};
 	print_summary(changes);
 	puts("");
 	for (const struct change_of_prompt *change = changes->first; change != NULL;
@@ -88,7 +111,7 @@ print_text(const struct changes *changes)
 			page_text(change->breaking, NULL);
 			printf("%s\n", page_plain());
 		}
-		print_fields(change, "    ");
+		print_fields(change, "    ", print_plain);
 		print_lines(change->diff, "    ");
 	}
 }
@@ -102,15 +125,15 @@ print_markdown(const struct changes *changes)
 	puts("\n");
 	for (const struct change_of_prompt *change = changes->first; change != NULL;
 		change = change->next) {
-		printf("- **");
-		page_text(change->name, NULL);
-		printf("** %s", kind_names[change->kind]);
+		printf("- ");
+		print_code(change->name);
+		printf(" %s", kind_names[change->kind]);
 		if (change->breaking != NULL) {
 			printf(": :warning: **breaking**, ");
-			page_text(change->breaking, NULL);
+			print_code(change->breaking);
 		}
 		puts("");
-		print_fields(change, "  - ");
+		print_fields(change, "  - ", print_code);
 		if (*change->diff == '\0')
 			continue;
 		puts("\n  ````diff");

@@ -7,7 +7,7 @@
 #include "core/arena.h"
 #include "core/document.h"
 #include "core/error.h"
-#include "core/name.h"
+#include "core/origin.h"
 #include "core/problem.h"
 #include "core/prompt.h"
 #include "core/secrets.h"
@@ -32,8 +32,6 @@ struct linting {
 	const struct value **declared; /* its variables by name; NULL where it declares none */
 	bool *used; /* which of these stand in a message */
 	size_t n_declared;
-	const struct value *value; /* in which words were looked for last … */
-	size_t from; /* … and from where to look for further ones */
 };
 
 /* A place in a file. */
@@ -55,27 +53,11 @@ place_at(const struct linting *linting, size_t offset)
 	return place;
 }
 
-/* Where words of a value's text, from an offset on, stand in the file, behind those that were looked for before; where they
- * stand there in another form, as with escapes, that is where the value begins. The character before them tells them from
- * the same words elsewhere. */
+/* Where what is at an offset in a value's text stands in the file. */
 static struct place
-place_in(struct linting *linting, const struct value *value, size_t offset, size_t length)
+place_in(const struct linting *linting, const struct value *value, size_t offset)
 {
-	const char *data = linting->text->data, *found = NULL;
-	if (linting->value != value)
-		linting->from = value->start;
-	linting->value = value;
-	for (size_t before = offset > 0; found == NULL; before--) {
-		found = memmem(data + linting->from, value->end - linting->from,
-			value->text + offset - before, length + before);
-		found = found != NULL ? found + before : NULL;
-		if (before == 0)
-			break;
-	}
-	if (found == NULL)
-		return place_of(value);
-	linting->from = (size_t)(found - data) + length;
-	return place_at(linting, (size_t)(found - data));
+	return place_at(linting, origin_of(linting->text->data, value, offset));
 }
 
 /* Places are looked for only where a warning is kept. */
@@ -131,7 +113,6 @@ static void
 each_text(struct linting *linting, on_text *call)
 {
 	const struct value *messages = linting->draft->messages;
-	linting->value = NULL;
 	if (messages->kind == VALUE_STRING) {
 		call(linting, messages, false);
 		return;
@@ -158,7 +139,7 @@ is_like_one(const struct linting *linting, const char *text, const struct placeh
 {
 	bool is_number = *at->name >= '0' && *at->name <= '9';
 	bool is_attached =
-		at->offset > 0 && strchr(" \t\n\"'([,:;-*>_", text[at->offset - 1]) == NULL;
+		at->offset > 0 && strchr(" \t\n\"'([,:;-*>", text[at->offset - 1]) == NULL;
 	return linting->n_declared > 0 && !is_number && !is_attached;
 }
 
@@ -181,14 +162,12 @@ check_placeholders(struct linting *linting, const struct value *text, bool in_pa
 		const char *words = text->text + at.offset;
 		bool variable = is_variable(linting, at.name, at.name_length);
 		if (!variable && is_like_one(linting, text->text, &at))
-			WARN(linting, RULE_UNDECLARED_VARIABLE,
-				place_in(linting, text, at.offset, at.length),
+			WARN(linting, RULE_UNDECLARED_VARIABLE, place_in(linting, text, at.offset),
 				"%s is not declared, so it stays as it is\ndeclare it, or correct "
 				"its name",
 				quoted(linting, &quote, words, at.length));
 		else if (variable && in_parts)
-			WARN(linting, RULE_PLACEHOLDER_IN_PARTS,
-				place_in(linting, text, at.offset, at.length),
+			WARN(linting, RULE_PLACEHOLDER_IN_PARTS, place_in(linting, text, at.offset),
 				"LiteLLM's own client does not fill in %s in a list of "
 				"parts\nwrite the "
 				"message as one text",
@@ -213,23 +192,54 @@ check_unused(struct linting *linting)
 	}
 }
 
+/* The length of what begins the logic of a template language: {%, {#, {{#, {{/ and the like; 0 for none. */
+static size_t
+logic_length(const char *brace)
+{
+	if (brace[1] == '%')
+		return 2;
+	if (brace[1] == '#' && brace[2] == ' ')
+		return 2;
+	return brace[1] == '{' && brace[2] != '\0' && strchr("#/^>", brace[2]) != NULL ? 3 : 0;
+}
+
+/* The length of an expression in double braces, {{ user.name }} or {{ x | upper }}; 0 for none. A name alone is a
+ * placeholder, and what has quotes, colons or further braces is likely JSON. */
+static size_t
+expression_length(const char *brace)
+{
+	if (brace[1] != '{')
+		return 0;
+	size_t length = 2 + strcspn(brace + 2, "{}\":\n");
+	const char *name = brace + 2 + strspn(brace + 2, " ");
+	bool has_letter = (*name >= 'a' && *name <= 'z') || (*name >= 'A' && *name <= 'Z');
+	bool ends = brace[length] == '}' && brace[length + 1] == '}';
+	struct placeholder placeholder;
+	size_t cursor = 0;
+	bool is_name = ends && template_next(brace, length + 2, &cursor, &placeholder) &&
+		       placeholder.offset == 0;
+	return ends && has_letter && !is_name && length < MAX_NAME ? length + 2 : 0;
+}
+
 static void
 check_logic(struct linting *linting, const struct value *text, bool in_parts)
 {
-	bool no_placeholders = linting->draft->variables != NULL && linting->n_declared == 0;
+	const struct value *variables = linting->draft->variables;
+	bool no_placeholders = variables != NULL && linting->n_declared == 0;
 	(void)in_parts;
 	for (const char *brace = text->text;
 		!no_placeholders && (brace = strchr(brace, '{')) != NULL; brace++) {
-		int length = brace[1] == '%' ? 2 : 3;
-		if (length == 3 &&
-			(brace[1] != '{' || brace[2] == '\0' || strchr("#/^>", brace[2]) == NULL))
+		size_t length = logic_length(brace);
+		struct quote quote;
+		if (length == 0 && variables == NULL)
+			length = expression_length(brace);
+		if (length == 0)
 			continue;
 		WARN(linting, RULE_TEMPLATE_LOGIC,
-			place_in(linting, text, (size_t)(brace - text->text), (size_t)length),
-			"%.*s is the logic of another template language and stays as it is\nmake "
-			"two "
-			"prompts of it",
-			length, brace);
+			place_in(linting, text, (size_t)(brace - text->text)),
+			"%s is of another template language and stays as it is\nwrite plain "
+			"placeholders, and two prompts for two cases",
+			quoted(linting, &quote, brace, length));
 		return;
 	}
 }
@@ -238,8 +248,9 @@ check_logic(struct linting *linting, const struct value *text, bool in_parts)
 static bool
 is_code(const char *text, const char *brace)
 {
-	static const char *const words[] = {
-		"import", "export", "const", "let", "var", "return", "type"};
+	static const char *const words[] = {"import", "export", "const", "let", "var", "return",
+		"type", "try", "catch", "finally", "else", "do", "enum", "struct", "union",
+		"interface", "class", "default", "async", "unsafe", "loop"};
 	while (brace > text && (brace[-1] == ' ' || brace[-1] == '\t'))
 		brace--;
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
@@ -248,7 +259,7 @@ is_code(const char *text, const char *brace)
 			memcmp(brace - length, words[i], length) == 0)
 			return true;
 	}
-	return brace > text && strchr(")=;>|&?\\", brace[-1]) != NULL;
+	return brace > text && strchr("()=;>|&?\\", brace[-1]) != NULL;
 }
 
 /* Single braces with a name and spaces: { name }. */
@@ -272,8 +283,7 @@ check_spaces(struct linting *linting, const struct value *text, bool in_parts)
 					       ? !is_code(text->text, brace)
 					       : find_declared(linting, name, length) != NULL))
 			WARN(linting, RULE_SPACED_PLACEHOLDER,
-				place_in(linting, text, (size_t)(brace - text->text),
-					(size_t)(end + 1 - brace)),
+				place_in(linting, text, (size_t)(brace - text->text)),
 				"{ %s } is text, not a placeholder\nwrite {%s}", copy, copy);
 	}
 }
@@ -299,7 +309,7 @@ check_names(struct linting *linting, const struct value *text, bool in_parts)
 		}
 		if (is_odd && template_is_name(copy) && (*copy < '0' || *copy > '9'))
 			WARN(linting, RULE_ODD_PLACEHOLDER,
-				place_in(linting, text, (size_t)(brace - text->text), length + 2),
+				place_in(linting, text, (size_t)(brace - text->text)),
 				"{%.*s} is text, as a name is made of letters, digits and _\nwrite "
 				"{%s}",
 				(int)length, name, copy);

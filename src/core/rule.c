@@ -36,9 +36,9 @@ const struct rule_row rule_rows[N_RULES] = {
 		"A placeholder stands in a list of parts.",
 		"LiteLLM's own client fills in plain texts only. Write the message as one text."},
 	[RULE_TEMPLATE_LOGIC] = {"template-logic", true,
-		"A text has the logic of another template language.",
-		"{% if %}, {{#if}} and the like are not carried out: they reach the model as they are. "
-		"Make two prompts, or two versions."},
+		"A text is written in another template language.",
+		"{% if %}, {{#if}}, {{ user.name }}, {{ x | upper }} and the like are not carried out: they reach the model as "
+		"they are. Write plain placeholders, and two prompts, or two versions, for two cases."},
 	[RULE_SPACED_PLACEHOLDER] = {"spaced-placeholder", true,
 		"Single braces have spaces in them.",
 		"{ name } is text; {name} and {{ name }} are placeholders."},

@@ -336,7 +336,7 @@ class Show(CommandTest):
                 ended = subprocess.run([binary(), *arguments], stdout=full, stderr=subprocess.PIPE, text=True,
                                        cwd=self.directory, env=clean_environment(), check=False,
                                        timeout=STOP_DEADLINE)
-                self.assertEqual((ended.returncode, "No space left" in ended.stderr), (1, True), ended)
+                self.assertEqual((ended.returncode, "No space left" in ended.stderr), (2, True), ended)
 
     def test_what_is_not_there(self):
         self.write(greet_yaml=prompt("x"))
@@ -401,6 +401,20 @@ class Diff(CommandTest):
                  {("p@1", "changed"): None, ("p@2", "changed"): None, ("p@beta", "label moved"): "give b now"}),
                 ({"p.yaml": prompt("x", slug="a")}, {"p.yaml": prompt("x", slug="b")},
                  {("p", "changed"): "the slug a gets a 404"}),
+                ({"p.yaml": prompt("x")}, {"p.yaml": prompt("x", project_name="b")},
+                 {("p", "changed"): "another project gets a 404"}),
+                ({"p.yaml": prompt("x", project_name="none")}, {"p.yaml": prompt("x", project_name="b")},
+                 {("p", "changed"): "the project none gets a 404"}),
+                ({"p.yaml": prompt("x {a}")}, {"p.v1.yaml": prompt("x {a}")},
+                 {("p", "removed"): None, ("p@1", "added"): None, ("p", "default moved"): None}),
+                ({"p.yaml": prompt("x", slug="s")}, {"p.yaml": prompt("x", slug="s"), "q.yaml": prompt("y", slug="s")},
+                 {("q", "added"): None, ("s", "slug shared"): "409"}),
+                ({"p.yaml": prompt("x", slug="s", project_name="a"), "q.yaml": prompt("x", slug="s", project_name="b")},
+                 {"p.yaml": prompt("x", slug="s", project_name="a"), "q.yaml": prompt("x", slug="s", project_name="b"),
+                  "r.yaml": prompt("x", slug="s", project_name="b")},
+                 {("r", "added"): None, ("s", "slug shared"): "409"}),
+                ({"p.yaml": prompt([{"role": "user", "content": "x", "name": "a"}])},
+                 {"p.yaml": prompt([{"role": "user", "content": "x", "name": "b"}])}, {("p", "changed"): None}),
                 ({"p.yaml": prompt("x", project_name="a")}, {"p.yaml": prompt("x", project_name="b")},
                  {("p", "changed"): "the project a gets a 404"}),
                 ({"p.v1.yaml": prompt("x"), "p.v2.yaml": prompt("y")},
@@ -420,7 +434,7 @@ class Diff(CommandTest):
                                  prompt_template_model="m2", description="d")}, True)
         change = found["p@1", "changed"]
         self.assertEqual([(f["field"], f["before"], f["now"]) for f in change["fields"]],
-                         [("model", "m1", "m2"), ("slug", "a", "b"), ("description", "none", "d")])
+                         [("model", "m1", "m2"), ("slug", "a", "b"), ("description", None, "d")])
         self.assertEqual(change["published"], "production")
         self.assertEqual(change["breaking"], "whoever asks with the slug a gets a 404")
         self.assertEqual(change["diff"].splitlines(),
@@ -434,6 +448,10 @@ class Diff(CommandTest):
         text = self.output_of("diff", "old", "new", "--format", "markdown", status=1)
         self.assertTrue(text.startswith("### Prompts: 1 removed, 1 changed: breaking\n"), text)
         self.assertIn("\n  ````diff\n   [user]\n  -x\n  +y\n  ````\n", text)
+        self.assertIn("\n- `gone` removed: :warning: **breaking**, `whoever asks for it gets a 404`\n", text)
+        self.write_both({"p.yaml": prompt("x")}, {"p.yaml": prompt("x", description="@you `a` <b>")})
+        self.assertIn("  - description: none -> ``` @you `a` <b> ```\n",
+                      self.output_of("diff", "old", "new", "--format", "markdown"))
         self.assertEqual(self.output_of("diff", "new", "new"), "no prompt differs\n")
 
     def test_a_version_that_is_served_is_published(self):
