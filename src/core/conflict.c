@@ -15,6 +15,7 @@
 /* A label that a prompt claims. */
 struct label_claim {
 	const char *label;
+	struct place place;
 	struct entry *entry;
 };
 
@@ -134,8 +135,10 @@ settle_claim(struct arena *arena, const struct label_claim *claim, const struct 
 	struct quote quote;
 	const char *label = text_quote(&quote, claim->label);
 	const struct prompt *prompt = claim->entry->prompt, *holder = first->entry->prompt;
-	const struct problem loss = loss_of(prompt);
+	struct problem loss = loss_of(prompt);
 	bool silent = claim->entry->leaving;
+	loss.line = claim->place.line;
+	loss.column = claim->place.column;
 	if (version != NULL && !silent) {
 		add_problem(problems,
 			problem_of(arena, &loss,
@@ -169,8 +172,8 @@ gather_claims(struct arena *arena, struct entry *entries, size_t count, struct l
 		if (entries[i].labels == NULL)
 			return -1;
 		for (size_t k = 0; k < prompt->n_labels; k++)
-			(*claims)[gathered++] =
-				(struct label_claim){prompt->labels[k], &entries[i]};
+			(*claims)[gathered++] = (struct label_claim){
+				prompt->labels[k], prompt->label_places[k], &entries[i]};
 	}
 	if (gathered > 0)
 		qsort(*claims, gathered, sizeof(**claims), compare_label_claims);

@@ -34,11 +34,6 @@ struct linting {
 	size_t n_declared;
 };
 
-/* A place in a file. */
-struct place {
-	unsigned line, column;
-};
-
 static struct place
 place_of(const struct value *value)
 {

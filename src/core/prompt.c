@@ -95,17 +95,26 @@ read_model(struct reading *reading, const struct value *value)
 }
 
 static void
+add_label(struct draft *draft, const char *label, const struct value *item)
+{
+	draft->label_places[draft->n_labels] = (struct place){item->line, item->column};
+	draft->labels[draft->n_labels++] = label;
+}
+
+static void
 read_labels(struct reading *reading, const struct value *value)
 {
 	struct draft *draft = reading->draft;
 	if (!expect_kind(reading->errors, value, VALUE_LIST, "labels"))
 		return;
-	draft->labels = arena_array(reading->errors->arena, value->count, sizeof(*draft->labels));
-	for (const struct value *item = value->first; item != NULL && draft->labels != NULL;
-		item = item->next) {
+	struct arena *arena = reading->errors->arena;
+	draft->labels = arena_array(arena, value->count, sizeof(*draft->labels));
+	draft->label_places = arena_array(arena, value->count, sizeof(*draft->label_places));
+	bool good = draft->labels != NULL && draft->label_places != NULL;
+	for (const struct value *item = value->first; item != NULL && good; item = item->next) {
 		const char *label = read_name(reading, item, "label", name_is_label, LABEL_GRAMMAR);
 		if (label != NULL)
-			draft->labels[draft->n_labels++] = label;
+			add_label(draft, label, item);
 	}
 }
 

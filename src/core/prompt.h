@@ -6,6 +6,7 @@
 
 #include "core/rule.h"
 #include "core/schema.h"
+#include "core/text.h"
 
 struct errors;
 struct path_names;
@@ -27,6 +28,7 @@ struct draft {
 	const char *id;
 	const char *version, *project, *slug, *description, *model; /* NULL where absent */
 	const char **labels;
+	struct place *label_places;
 	size_t n_labels;
 	const struct value *messages; /* a list, or a string: one user message */
 	const struct value *params, *variables, *metadata; /* maps, or NULL */

@@ -366,6 +366,7 @@ render_prompt(const struct draft *draft, struct arena *arena, struct digest *dig
 		.project = draft->project,
 		.slug = draft->slug,
 		.labels = (const char *const *)draft->labels,
+		.label_places = draft->label_places,
 		.n_labels = draft->n_labels,
 	};
 	int result = render(&rendering, prompt);

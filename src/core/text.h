@@ -18,7 +18,12 @@ unsigned text_control(const char *text, size_t length);
 /* Cut a character that a buffer's end has broken. */
 void text_trim_utf8(char *text);
 
-/* The line and column (both from 1, columns in characters) of an offset. */
+/* Where something stands in a text: from 1, columns in characters. */
+struct place {
+	unsigned line, column;
+};
+
+/* The line and column of an offset. */
 void text_place(const char *data, size_t offset, unsigned *line, unsigned *column);
 
 /* A word in double quotes for a message: control characters escaped, cut to a readable length. */

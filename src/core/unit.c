@@ -120,6 +120,7 @@ pack_prompt(struct pack *pack, const struct prompt *prompt, const struct unit *u
 	copy.project = pack_text(pack, prompt->project);
 	copy.slug = pack_text(pack, prompt->slug);
 	copy.labels = pack_texts(pack, prompt->labels, prompt->n_labels);
+	copy.label_places = PACK_ARRAY(pack, prompt->label_places, prompt->n_labels);
 	copy.answer = pack_text(pack, prompt->answer);
 	copy.slots = PACK_ARRAY(pack, prompt->slots, prompt->n_slots);
 	copy.variables = pack_variables(pack, prompt->variables, prompt->n_variables);

@@ -10,6 +10,7 @@
 
 struct error;
 struct meter;
+struct place;
 struct problem;
 struct prompt_rules;
 
@@ -33,6 +34,7 @@ struct prompt {
 	bool path_gives_id; /* the file's path gives this id by default */
 	const char *id, *version, *project, *slug;
 	const char *const *labels;
+	const struct place *label_places; /* in the file */
 	size_t n_labels;
 	const char *answer; /* the LiteLLM answer, JSON */
 	size_t answer_length;

@@ -30,11 +30,6 @@ struct reader {
 	unsigned level;
 };
 
-/* Where an event stands, from 1. */
-struct place {
-	unsigned line, column;
-};
-
 static struct place
 place_of(const yaml_mark_t *mark)
 {

@@ -14,19 +14,19 @@ yaml_text_remedy(const char *problem)
 	static const struct {
 		const char *start, *remedy;
 	} remedies[] = {
-		{"mapping values",            "quote text that holds \": \", and check the indentation"},
+		{"mapping values",                 "quote text that holds \": \", and check the indentation"            },
 		{"found character",
-                 "indent with spaces, and quote text that starts with @, % or `"                       },
-		{"did not find expected key", "check the indentation, and quote the whole text; "
-                 "within '…' write '' for '"                                                          },
-		{"did not find expected '-'",                           "align each - of the list, and what belongs to it"},
-		{"did not find expected alpha",                           "quote text that starts with * or &"                                                        },
-		{"did not find expected ','",                           "is a bracket not closed?" },
-		{"found unexpected end of stream",                           "is a quote not closed?"                                                   },
-		{"found unexpected document",                           "is a quote not closed?"      },
-		{"found unknown escape",                           "write a backslash twice, or use single quotes"                                                        },
-		{"found incompatible YAML",                           "remove the %YAML line"   },
-		{"control characters",                           "write them as escapes in double quotes"                                                             },
+                 "indent with spaces, and quote text that starts with @, % or `"                                        },
+		{"did not find expected key",      "check the indentation, and quote the whole text; "
+					      "within '…' write '' for '"},
+		{"did not find expected '-'",      "align each - of the list, and what belongs to it"                   },
+		{"did not find expected alpha",    "quote text that starts with * or &"                                 },
+		{"did not find expected ','",      "is a bracket not closed?"                                           },
+		{"found unexpected end of stream", "is a quote not closed?"                                             },
+		{"found unexpected document",      "is a quote not closed?"                                             },
+		{"found unknown escape",           "write a backslash twice, or use single quotes"                      },
+		{"found incompatible YAML",        "remove the %YAML line"                                              },
+		{"control characters",             "write them as escapes in double quotes"                             },
 	};
 	for (size_t i = 0; i < sizeof(remedies) / sizeof(remedies[0]); i++)
 		if (strncmp(problem, remedies[i].start, strlen(remedies[i].start)) == 0)

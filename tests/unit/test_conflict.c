@@ -66,20 +66,20 @@ static const struct row labels[] = {
 		ROW(ROW("a.v10.yaml", "{prompt_template: x, labels: [production, new]}"),
 			ROW("a.v2.yaml", "{prompt_template: x, labels: [production, beta]}")),
 		"a 2 beta production a.v2.yaml\na 10 new a.v10.yaml\n"
-		"a.v10.yaml:1:1: the label \"production\" is held by a.v2.yaml:1: take it away "
+		"a.v10.yaml:1:31: the label \"production\" is held by a.v2.yaml:1: take it away "
 		"from one\n"),
 	ROW("the file whose path gives the id holds it",
 		ROW(ROW("b.yaml", "{prompt_id: a, version: 1, prompt_template: x, labels: [l]}"),
 			ROW("a.v10.yaml", "{prompt_template: x, labels: [l]}")),
 		"a 1 b.yaml\na 10 l a.v10.yaml\n"
-		"b.yaml:1:1: the label \"l\" is held by a.v10.yaml:1: take it away from one\n"),
+		"b.yaml:1:57: the label \"l\" is held by a.v10.yaml:1: take it away from one\n"),
 	ROW("of three, two lose",
 		ROW(ROW("a.v1.yaml", "{prompt_template: x, labels: [l]}"),
 			ROW("a.v2.yaml", "{prompt_template: x, labels: [l]}"),
 			ROW("a.v3.yaml", "{prompt_template: x, labels: [l, m]}")),
 		"a 1 l a.v1.yaml\na 2 a.v2.yaml\na 3 m a.v3.yaml\n"
-		"a.v2.yaml:1:1: the label \"l\" is held by a.v1.yaml:1: take it away from one\n"
-		"a.v3.yaml:1:1: the label \"l\" is held by a.v1.yaml:1: take it away from one\n"),
+		"a.v2.yaml:1:31: the label \"l\" is held by a.v1.yaml:1: take it away from one\n"
+		"a.v3.yaml:1:31: the label \"l\" is held by a.v1.yaml:1: take it away from one\n"),
 	ROW("a label is free on another id",
 		ROW(ROW("a.yaml", "{prompt_template: x, labels: [l]}"),
 			ROW("b.yaml", "{prompt_template: x, labels: [l]}")),
@@ -96,8 +96,8 @@ static const struct row labels[] = {
 			ROW("a.v2.yaml", "{prompt_template: x, labels: [rc1]}"),
 			ROW("b.yaml", "{prompt_id: a, version: rc1, prompt_template: x}")),
 		"a 1 l a.v1.yaml\na 2 a.v2.yaml\na rc1 b.yaml\n"
-		"a.v1.yaml:1:1: the label \"rc1\" is a version of this id in b.yaml:1: rename it\n"
-		"a.v2.yaml:1:1: the label \"rc1\" is a version of this id in b.yaml:1: rename "
+		"a.v1.yaml:1:31: the label \"rc1\" is a version of this id in b.yaml:1: rename it\n"
+		"a.v2.yaml:1:31: the label \"rc1\" is a version of this id in b.yaml:1: rename "
 		"it\n"),
 	ROW("a version of another id does not matter",
 		ROW(ROW("a.yaml", "{prompt_template: x, labels: [rc1]}"),
