@@ -167,7 +167,8 @@ read_alias(struct reader *reader, const yaml_event_t *event)
 		errors_add(errors, ERROR_SYNTAX, at.line, at.column,
 			"the alias %s stands inside its own anchor\nremove it",
 			text_quote(&quote, name));
-	return document_value(reader->document, VALUE_NULL, "", at.line, at.column);
+	return document_value(
+		reader->document, VALUE_STRING, "", at.line, at.column); /* likely text */
 }
 
 /* The kind that a tag asks for; -1 for one that is not known, with an error. */

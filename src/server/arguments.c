@@ -119,11 +119,28 @@ set_from_environment(const struct option_row *row, struct options *options, stru
 	return -1;
 }
 
+/* The option that a flag was likely meant to be, or NULL. */
+static const char *
+nearest_option(const char *flag, enum command command)
+{
+	char name[64];
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(flag, "="), flag);
+	for (size_t i = 0; strncmp(name, "--", 2) == 0 && i < n_option_rows; i++)
+		if (option_is_of(&option_rows[i], command) &&
+			text_is_near(name + 2, option_rows[i].name))
+			return option_rows[i].name;
+	return NULL;
+}
+
 static void
 refuse_option(char **argv, enum command command, struct error *error)
 {
+	const char *meant;
 	if (optopt > ' ' && optopt < 0x7f)
 		error_set(error, "-%c is not an option here\nsee %s", optopt, help_of(command));
+	else if ((meant = nearest_option(argv[optind - 1], command)) != NULL)
+		error_set(error, "%s is not an option here\ndid you mean --%s?", argv[optind - 1],
+			meant);
 	else
 		error_set(error, "%s is not an option here\nsee %s", argv[optind - 1],
 			help_of(command));

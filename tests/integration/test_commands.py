@@ -530,6 +530,11 @@ class Usage(CommandTest):
                 told = self.refusal_of(*arguments, status=2)
                 self.assertRegex(told, rf"\n  see promptd {arguments[0]} --help\n")
 
+    def test_a_misspelt_option(self):
+        for words, meant in ((("check", "--frmat", "json"), "--format"), (("--lissten=1",), "--listen"),
+                             (("list", "--dri", "."), "--dir")):
+            self.assertIn(f"did you mean {meant}?", self.refusal_of(*words, status=2))
+
     def test_a_misspelt_command_is_no_directory(self):
         for words, told in ((("chek",), "did you mean check?"), (("help",), "see promptd --help"),
                             (("--listen", "127.0.0.1:0", "shwo"), "did you mean show?")):
