@@ -118,7 +118,8 @@ static const struct {
 	ROW("alias inside a map", "a: &a\n  b: {c: *a}\n",
 		"2:10: the alias \"a\" stands inside its own anchor: remove it"),
 	ROW("merge of itself", "&a {<<: *a}",
-		"1:9: << takes a mapping or a list of mappings, not a string: name an anchor with *"),
+		"1:9: << takes a mapping or a list of mappings, not a string: name an anchor with "
+		"*"),
 	ROW("alias as a key", "{&a b: 1, ? *a : 2}",
 		"1:13: a key must be plain text: quote text that starts with {, [, * or &, or "
 		"write it behind |-"),
