@@ -318,18 +318,19 @@ static void
 compare_slugs(struct changes *changes)
 {
 	const struct snapshot *before = changes->before;
+	const char *told = NULL;
 	for (size_t i = 0; i < before->n_slugs; i++) {
 		const struct prompt *prompt = before->by_slug[i].prompt;
-		bool is_first =
-			i == 0 || strcmp(before->by_slug[i - 1].prompt->slug, prompt->slug) != 0;
-		bool shared = is_first && is_shared(changes, prompt->slug, NULL);
-		if (!shared && (prompt->project == NULL || is_shared(changes, prompt->slug, NULL) ||
-				       !is_shared(changes, prompt->slug, prompt->project)))
+		bool shared = is_shared(changes, prompt->slug, NULL) ||
+			      (prompt->project != NULL &&
+				      is_shared(changes, prompt->slug, prompt->project));
+		if (!shared || (told != NULL && strcmp(told, prompt->slug) == 0))
 			continue;
 		struct change_of_prompt *change =
 			add_change(changes, SLUG_SHARED, prompt->slug, NULL);
 		if (change != NULL)
-			add_breaking(changes, change, "whoever asks by it alone gets a 409");
+			add_breaking(changes, change, "whoever asks by it gets a 409");
+		told = prompt->slug;
 	}
 }
 

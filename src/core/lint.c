@@ -20,8 +20,7 @@
 enum {
 	NEAR_FILE_BYTES = 800 * 1024,
 	NEAR_ID_BYTES = 180,
-	MAX_NAME = 60,
-
+	MAX_NAME = 60, /* that is shown */
 };
 
 /* A prompt being looked at. */
