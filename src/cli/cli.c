@@ -14,6 +14,7 @@ cli_run(const struct options *options)
 		[COMMAND_SHOW] = cli_show,
 		[COMMAND_RENDER] = cli_render,
 		[COMMAND_REVISION] = cli_revision,
+		[COMMAND_LITELLM_CONFIG] = cli_litellm_config,
 		[COMMAND_DIFF] = cli_diff,
 		[COMMAND_SCHEMA] = cli_schema,
 		[COMMAND_TOKEN] = cli_token,

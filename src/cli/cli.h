@@ -14,6 +14,7 @@ int cli_list(const struct options *);
 int cli_show(const struct options *);
 int cli_render(const struct options *);
 int cli_revision(const struct options *);
+int cli_litellm_config(const struct options *);
 int cli_diff(const struct options *);
 int cli_completion(const struct options *);
 int cli_schema(const struct options *);

@@ -25,6 +25,8 @@ const struct command_row command_rows[N_COMMANDS] = {
 		"show a prompt's messages with values filled in"},
 	[COMMAND_REVISION] = {"revision", "", 0, 0, false,
 		"print the revision, which all servers of the same prompts have"},
+	[COMMAND_LITELLM_CONFIG] = {"litellm-config", "[DIR]", 0, 0, true,
+		"print the prompts for LiteLLM's config.yaml"},
 	[COMMAND_DIFF] = {"diff", "OLD NEW", 2, 2, false,
 		"say what changes between two directories: 1 if that breaks callers, 2 if it cannot be said"},
 	[COMMAND_SCHEMA] = {"schema", "", 0, 0, false,
@@ -62,7 +64,7 @@ print_serve_help(void)
 	printf("Usage: promptd [serve] [OPTION]... [DIR]\n"
 	       "       promptd COMMAND [OPTION]... [OPERAND]...\n\nCommands:\n");
 	for (size_t i = 0; i < N_COMMANDS; i++)
-		printf("  %-10s  %s\n", command_rows[i].name, command_rows[i].summary);
+		printf("  %-14s  %s\n", command_rows[i].name, command_rows[i].summary);
 	printf("\nDIR is ./prompts.d where there is one, else /etc/promptd/prompts.d. "
 	       "promptd COMMAND --help says more.\n\nOptions of serve:\n");
 	print_options(COMMAND_SERVE);

@@ -299,6 +299,17 @@ set_explain(struct options *options, const char *value, struct error *error)
 }
 
 static int
+set_api_base(struct options *options, const char *value, struct error *error)
+{
+	if (strncmp(value, "http://", 7) == 0 || strncmp(value, "https://", 8) == 0) {
+		options->api_base = value;
+		return 0;
+	}
+	error_set(error, "takes a URL, such as http://promptd:8080, not \"%s\"", value);
+	return -1;
+}
+
+static int
 set_dir(struct options *options, const char *value, struct error *error)
 {
 	(void)error;
@@ -324,7 +335,8 @@ enum {
 	READ = CHECK | 1 << COMMAND_LIST | 1 << COMMAND_SHOW | 1 << COMMAND_RENDER |
 	       1 << COMMAND_REVISION,
 	DIFF = 1 << COMMAND_DIFF,
-	EVERY = SERVE | READ | DIFF,
+	LITELLM = 1 << COMMAND_LITELLM_CONFIG,
+	EVERY = SERVE | READ | LITELLM | DIFF,
 	ALL = EVERY | 1 << COMMAND_SCHEMA | 1 << COMMAND_TOKEN | 1 << COMMAND_COMPLETION,
 	COMMAND_LINE_ONLY = 1 << N_COMMANDS,
 };
@@ -392,8 +404,10 @@ const struct option_row option_rows[] = {
 		"warn of what only LiteLLM's own client does not understand, too: stock", CHECK},
 	{"explain", "RULE", set_explain,
 		"say why a rule is one, and what to do; all: list them", CHECK | COMMAND_LINE_ONLY},
+	{"api-base", "URL", set_api_base,
+		"where LiteLLM finds promptd (default http://127.0.0.1:8080)", LITELLM},
 	{"dir", "DIR", set_dir,
-		"the prompt directory (default ./prompts.d, else /etc/promptd/prompts.d)", READ},
+		"the prompt directory (default ./prompts.d, else /etc/promptd/prompts.d)", READ | LITELLM},
 	{"help", NULL, set_help, "print this help", ALL | COMMAND_LINE_ONLY},
 	{"version", NULL, set_version, "print the version", ALL | COMMAND_LINE_ONLY},
   /* clang-format on */
@@ -430,6 +444,7 @@ options_init(struct options *options, enum command command)
 {
 	*options = (struct options){.command = command,
 		.listen = "127.0.0.1:8080",
+		.api_base = "http://127.0.0.1:8080",
 		.log_format = "auto",
 		.quiet_ms = 50,
 		.max_latency_ms = 2000,

@@ -17,6 +17,7 @@ enum command {
 	COMMAND_SHOW,
 	COMMAND_RENDER,
 	COMMAND_REVISION,
+	COMMAND_LITELLM_CONFIG,
 	COMMAND_DIFF,
 	COMMAND_SCHEMA,
 	COMMAND_TOKEN,
@@ -28,6 +29,7 @@ enum command {
 enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_GCC, FORMAT_GITHUB, FORMAT_MARKDOWN, N_FORMATS };
 
 enum { OPTIONS_MAX_NAMES = 32, OPTIONS_MAX_ROWS = 48 };
+
 /* Names in the order given, NULL-ended; they point into the texts. */
 struct option_names {
 	const char *items[OPTIONS_MAX_NAMES + 1];
@@ -38,22 +40,21 @@ struct option_names {
 
 struct options {
 	enum command command;
+	enum format format;
 	const char *directory;
 	char **operands; /* behind the command and its options, NULL-ended; but for a directory */
-	enum format format;
 	rule_set ignored; /* by check */
 	bool stock_client; /* check for LiteLLM's own client too */
 	const char *explain; /* a rule of check; NULL: none */
-	const char *listen;
+	const char *listen, *api_base; /* the latter: where LiteLLM finds promptd */
 	unsigned workers;
 	bool dev, writable, allow_empty, allow_anonymous, help, version;
-	struct option_names default_labels;
-	struct option_names allowed_params;
+	struct option_names default_labels, allowed_params;
 	const char *log_format; /* "auto", "text" or "json" */
-	int64_t quiet_ms, max_latency_ms, settle_ms, poll_ms, delete_grace_ms, empty_grace_ms,
-		git_wait_ms;
-	bool hold_bad_files, strict_start, ready_when_clean, no_prompt_metrics;
-	bool links_lead_anywhere, without_inotify, strict_projects;
+	int64_t quiet_ms, max_latency_ms, settle_ms, poll_ms, delete_grace_ms;
+	int64_t empty_grace_ms, git_wait_ms;
+	bool hold_bad_files, strict_start, ready_when_clean, no_prompt_metrics, strict_projects;
+	bool links_lead_anywhere, without_inotify;
 	const char *tokens_file, *admin_listen; /* NULL: none */
 	size_t min_prompts;
 };

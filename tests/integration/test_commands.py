@@ -9,6 +9,8 @@ import tempfile
 import unittest
 from pathlib import Path
 
+import yaml  # Debian: python3-yaml
+
 from promptd import (PROMPTS_D, STOP_DEADLINE, ServerTest, binary, clean_environment, prompt,
                      wait_until)
 
@@ -472,6 +474,55 @@ class Diff(CommandTest):
         self.assertIn("No such file", self.refusal_of("diff", "old", "nowhere", status=2))
 
 
+class LitellmConfig(CommandTest):
+    def entries_of(self, *args, directory=None):
+        ended = self.run_command("litellm-config", *args, directory=directory)
+        self.assertEqual(ended.returncode, 0, ended)
+        return yaml.safe_load(ended.stdout)["prompts"], ended.stderr
+
+    @staticmethod
+    def params(prompt_id, version=None, api_base="http://127.0.0.1:8080"):
+        pinned = {"provider_specific_query_params": {"version": version}} if version else {}
+        return {"prompt_integration": "generic_prompt_management", "prompt_id": prompt_id,
+                "api_base": api_base, "api_key": "os.environ/PROMPTD_TOKEN", **pinned}
+
+    def test_an_entry_for_each_id_and_version(self):
+        self.write(single_yaml=prompt("x"), support__refund_v1_yaml=prompt("one"),
+                   support__refund_v2_yaml=prompt("two", labels=["production"]))
+        entries, told = self.entries_of("--api-base", "https://promptd.example:8443")
+        base = {"api_base": "https://promptd.example:8443"}
+        self.assertEqual(told, "")
+        self.assertEqual(entries, [
+            {"prompt_id": "single", "litellm_params": self.params("single", **base)},
+            # The highest is taken where a request names no version, and leaves the choice to promptd.
+            {"prompt_id": "support/refund", "version": 1000000,
+             "litellm_params": self.params("support/refund", **base)},
+            {"prompt_id": "support/refund.v1", "litellm_params": self.params("support/refund", "1", **base)},
+            {"prompt_id": "support/refund.v2", "litellm_params": self.params("support/refund", "2", **base)}])
+
+    def test_odd_ids_are_texts(self):
+        ids = ["yes", "1.5", "a: b", "é", "- x", "null", "#a"[1:] + " #"]
+        self.write(all_yaml="---\n".join(prompt("x", prompt_id=i, slug="s") for i in ids))
+        entries, _ = self.entries_of()
+        self.assertEqual(sorted(e["prompt_id"] for e in entries), sorted(ids))
+        self.assertEqual(sorted(e["litellm_params"]["prompt_id"] for e in entries), sorted(ids))
+
+    def test_what_litellm_does_not_manage(self):
+        self.write(a_yaml=prompt("x", version="1.10"), b_yaml=prompt("x", prompt_id="my_video"))
+        entries, told = self.entries_of()
+        self.assertEqual([e["prompt_id"] for e in entries], ["a", "my_video"])
+        self.assertIn("version 1.10 of a, as it knows whole numbers only\n  ", told)
+        self.assertIn("cuts the id my_video at its first .v or _v", told)
+        self.write(many_yaml="---\n".join(prompt("x", prompt_id=f"p{i}") for i in range(100)))
+        told = self.entries_of()[1]
+        self.assertIn("each of the 102 entries is one of at most 100 callbacks", told)
+        self.assertIn("\n  start LiteLLM with LITELLM_MAX_CALLBACKS=202\n", told)
+
+    def test_nothing_to_register(self):
+        self.assertIn("no prompt", self.refusal_of("litellm-config"))
+        self.assertIn("takes a URL", self.refusal_of("litellm-config", "--api-base", "promptd:8080", status=2))
+
+
 class Completion(CommandTest):
     def complete(self, *words):
         """What bash would offer for the last of some words."""
@@ -518,7 +569,7 @@ class Usage(CommandTest):
 
     def test_the_readme_names_every_option(self):
         readme = (PROMPTS_D.parent / "README.md").read_text(encoding="utf-8")
-        flags = {flag for command in ((), *((c,) for c in self.COMMANDS), ("diff",), ("schema",))
+        flags = {flag for command in ((), *((c,) for c in self.COMMANDS), ("diff",), ("schema",), ("litellm-config",))
                  for flag in re.findall(r"^  (--[\w-]+)", self.output_of(*command, "--help"), re.MULTILINE)}
         self.assertGreater(len(flags), 30)
         self.assertEqual([f for f in sorted(flags - {"--version"}) if f not in readme], [])
