@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "core/text.h"
+
 const struct rule_row rule_rows[N_RULES] = {
   /* clang-format off */
 	[RULE_SYNTAX] = {"syntax", false,
@@ -125,7 +127,7 @@ rule_each_ignored(const char *data, size_t length, rule_on_name *on_name, void *
 {
 	static const char word[] = "promptd:", verb[] = "ignore";
 	const char *at = data, *end = data + length;
-	while ((at = memmem(at, (size_t)(end - at), word, sizeof(word) - 1)) != NULL) {
+	while ((at = text_find(at, end, word)) != NULL) {
 		bool is_ours = begins_comment(data, at);
 		at += sizeof(word) - 1;
 		while (at < end && is_blank(*at))

@@ -101,12 +101,11 @@ is_of_userinfo(char character)
 static void
 find_keys(const char *data, size_t length, struct errors *errors)
 {
-	static const char begin[] = "-----BEGIN ", key[] = "PRIVATE KEY-----";
 	const char *end = data + length, *at = data;
-	for (; (at = memmem(at, (size_t)(end - at), begin, sizeof(begin) - 1)) != NULL; at++) {
+	for (; (at = text_find(at, end, "-----BEGIN ")) != NULL; at++) {
 		size_t left = (size_t)(end - at);
-		if (memmem(at, left < MAX_PEM_LINE ? left : MAX_PEM_LINE, key, sizeof(key) - 1) !=
-			NULL)
+		const char *line_end = at + (left < MAX_PEM_LINE ? left : MAX_PEM_LINE);
+		if (text_find(at, line_end, "PRIVATE KEY-----") != NULL)
 			warn(data, at, errors);
 	}
 }
@@ -116,7 +115,7 @@ static void
 find_passwords(const char *data, size_t length, struct errors *errors)
 {
 	const char *end = data + length, *at = data;
-	while ((at = memmem(at, (size_t)(end - at), "://", 3)) != NULL) {
+	while ((at = text_find(at, end, "://")) != NULL) {
 		size_t colon = 0, size = 0;
 		at += 3;
 		while (at + size < end && size < MAX_USERINFO && is_of_userinfo(at[size]))

@@ -181,3 +181,15 @@ text_mark_length(const char *data, size_t length)
 	size_t size = sizeof(mark) - 1;
 	return length >= size && memcmp(data, mark, size) == 0 ? size : 0;
 }
+
+const char *
+text_find(const char *data, const char *end, const char *words)
+{
+	size_t length = strlen(words);
+	while ((data = memchr(data, *words, (size_t)(end - data))) != NULL) {
+		if ((size_t)(end - data) >= length && memcmp(data, words, length) == 0)
+			return data;
+		data++;
+	}
+	return NULL;
+}

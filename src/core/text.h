@@ -45,5 +45,8 @@ int text_hex_digit(int character);
 /* How many bytes of UTF-8's byte order mark a text begins with: 3, or 0. */
 size_t text_mark_length(const char *data, size_t length);
 
+/* The first place of words before an end, or NULL. */
+const char *text_find(const char *data, const char *end, const char *words);
+
 /* Whether a text ends in another and has something before it. */
 bool text_ends_in(const char *text, size_t length, const char *ending);

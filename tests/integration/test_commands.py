@@ -125,25 +125,27 @@ class Check(CommandTest):
         self.assertEqual(len(told), 4, told)
         status = server.get("/-/status").json
         self.assertEqual((sorted(status["warnings"]), status["n_warnings"]), (sorted(told), 4))
-        logged = [m for m in server.messages() if ".yaml:" in m]
-        self.assertEqual(sorted(logged), sorted(told))
+        def logged():
+            return [m for m in server.messages() if ".yaml:" in m]
+        wait_until(lambda: len(logged()) >= len(told), "the warnings are logged")
+        self.assertEqual(sorted(logged()), sorted(told))
         self.assertEqual(server.problems(), [])
         server.replace("a.yaml", 'prompt_template: "Ho { name }"\n')  # the same mistake is not told again
         server.wait_for_text("a", "Ho { name }")
         server.replace("b.v2.yaml", prompt("z"))
         server.replace("c.yaml", 'prompt_template: "{% if x %}"\n')
         server.wait_for_text("c", "{% if x %}")
-        logged = [m for m in server.messages() if ".yaml:" in m][len(logged):]
-        self.assertEqual([m[:9] for m in logged], ["c.yaml:1:"])
+        wait_until(lambda: len(logged()) > len(told), "the new warning is logged")
+        self.assertEqual([m[:9] for m in logged()[len(told):]], ["c.yaml:1:"])
 
     def test_a_server_does_not_drown_in_warnings(self):
         for number in range(150):
             (self.files / f"p{number}.yaml").write_text("prompt_template: x\nversion: no\n", encoding="utf-8")
         server = self.serve(directory=self.files)
         server.wait_for_text("p149", "x")
-        logged = [m for m in server.messages() if "YAML 1.1" in m]
-        self.assertEqual(len(logged), 100)
-        self.assertEqual(len([m for m in server.messages() if m.startswith("there are more warnings")]), 1)
+        wait_until(lambda: any(m.startswith("there are more warnings") for m in server.messages()),
+                   "it is logged that there are more")
+        self.assertEqual(len([m for m in server.messages() if "YAML 1.1" in m]), 100)
         for query, listed in (("", 100), ("?files=all", 150)):
             status = server.get("/-/status" + query).json
             self.assertEqual((len(status["warnings"]), status["n_warnings"]), (listed, 150))
@@ -160,6 +162,7 @@ class Check(CommandTest):
         server.replace("q.v2.yaml", prompt("z"))  # it had no default before
         server.replace("p.v1.yaml", prompt("x", labels=["beta"]))
         server.wait_until_gone("p")
+        wait_until(lambda: len(told()) > 1, "the warning is logged")
         self.assertEqual([m[:10] for m in told()], ["q.v1.yaml:", "p.v1.yaml:"])
 
     def test_warnings_alone_are_no_failure(self):

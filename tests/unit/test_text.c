@@ -282,10 +282,36 @@ near_words_may_have_been_meant(void **state)
 			cases[i].word, cases[i].name);
 }
 
+static void
+words_are_found(void **state)
+{
+	static const char text[] = "aab abab\0c";
+	const char *end = text + sizeof(text) - 1;
+	(void)state;
+	assert_ptr_equal(text_find(text, end, "ab"), text + 1);
+	assert_ptr_equal(text_find(text + 2, end, "ab"), text + 4);
+	assert_ptr_equal(text_find(text, end, "abab"), text + 4);
+	assert_ptr_equal(text_find(text, end, "c"), text + 9);
+	assert_null(text_find(text, text + 7, "abab"));
+	assert_null(text_find(text, end, "cc"));
+	assert_null(text_find(text, text, "a"));
+}
+
+static void
+byte_order_marks_are_seen(void **state)
+{
+	(void)state;
+	assert_int_equal(text_mark_length("\xef\xbb\xbf", 3), 3);
+	assert_int_equal(text_mark_length("\xef\xbb\xbf", 2), 0);
+	assert_int_equal(text_mark_length("abc", 3), 0);
+}
+
 int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(words_are_found),
+		cmocka_unit_test(byte_order_marks_are_seen),
 		cmocka_unit_test(characters_have_a_length),
 		cmocka_unit_test(spans_end_where_utf8_ends),
 		cmocka_unit_test(broken_ends_are_cut),
