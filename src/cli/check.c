@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/litellm_check.h"
 #include "cli/load.h"
 #include "cli/page.h"
 #include "core/arena.h"
@@ -32,7 +33,14 @@ struct check {
 	bool failed; /* memory was out */
 };
 
-/* Read a prompt file, unless it is the one read last. What cannot be read is empty. */
+/* Whether a path is below the prompt directory, and not that of LiteLLM's configuration. */
+static bool
+is_own(const struct check *check, const char *path)
+{
+	return path != check->options->litellm_config;
+}
+
+/* Read a file, unless it is the one read last. What cannot be read is empty. */
 static void
 read_file(struct check *check, const char *path)
 {
@@ -41,7 +49,9 @@ read_file(struct check *check, const char *path)
 		return;
 	buffer_clear(&check->file);
 	buffer_clear(&check->path);
-	buffer_printf(&check->path, "%s/%s", check->options->directory, path);
+	if (is_own(check, path))
+		buffer_printf(&check->path, "%s/", check->options->directory);
+	buffer_puts(&check->path, path);
 	FILE *file = check->path.failed ? NULL : fopen(check->path.data, "re");
 	for (size_t length; file != NULL && (length = fread(block, 1, sizeof(block), file)) > 0;)
 		buffer_put(&check->file, block, length);
@@ -79,9 +89,11 @@ on_file(void *context, const struct file_report *report)
 	check->files++;
 }
 
-static void
-find_all(struct check *check)
+/* Returns -1 with an error where LiteLLM's configuration cannot be read. */
+static int
+find_all(struct check *check, struct error *error)
 {
+	const char *config = check->options->litellm_config;
 	const struct snapshot *snapshot = check->load->snapshot;
 	const struct loader *loader = cycle_loader(check->load->cycle);
 	for (size_t i = 0; i < snapshot->n_problems; i++)
@@ -89,9 +101,13 @@ find_all(struct check *check)
 	warnings_each(loader, snapshot, check->options->default_labels.items, check->arena,
 		on_problem, check);
 	loader_report(loader, on_file, check);
+	if (config != NULL && litellm_check(config, snapshot, check->options->default_labels.items,
+				      check->arena, on_problem, check, error) != 0)
+		return -1;
 	if (check->n_problems > 0)
 		qsort(check->problems, check->n_problems, sizeof(*check->problems),
 			problem_compare);
+	return 0;
 }
 
 /* Put the text of a line of a file, without its end; false where it cannot be shown. */
@@ -146,11 +162,13 @@ severity_of(const struct problem *problem)
 static void
 print_path(const struct check *check, const struct problem *problem, void (*print)(const char *))
 {
-	print(check->options->directory);
-	if (strcmp(problem->path, ".") != 0) {
+	bool is_directory = strcmp(problem->path, ".") == 0;
+	if (is_own(check, problem->path))
+		print(check->options->directory);
+	if (is_own(check, problem->path) && !is_directory)
 		putchar('/');
+	if (!is_directory)
 		print(problem->path);
-	}
 }
 
 static void
@@ -202,6 +220,8 @@ print_escaped(const char *text, bool is_property)
 			printf("%%%02X", (unsigned char)*text);
 		else if (text_control(text, strlen(text)) == 0)
 			putchar(*text);
+		else
+			text += text_utf8_length(text, strlen(text)) - 1;
 }
 
 static void
@@ -314,12 +334,16 @@ static int
 check_load(const struct options *options, const struct load *load)
 {
 	struct check check = {.options = options, .load = load, .arena = arena_new()};
+	struct error error;
+	int status = EXIT_USAGE;
 	check.failed = check.arena == NULL;
-	if (!check.failed)
-		find_all(&check);
-	if (check.files > 0 && !check.failed)
-		print_all(&check);
-	int status = conclude(&check);
+	if (!check.failed && find_all(&check, &error) != 0) {
+		page_error(&error);
+	} else {
+		if (check.files > 0 && !check.failed)
+			print_all(&check);
+		status = conclude(&check);
+	}
 	free(check.problems);
 	buffer_finish(&check.path);
 	buffer_finish(&check.file);

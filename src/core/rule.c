@@ -20,6 +20,10 @@ const struct rule_row rule_rows[N_RULES] = {
 	[RULE_CONFLICT] = {"conflict", false,
 		"Two files claim the same prompt, version or label.",
 		"One of them wins, by its path; delete the other, or give them versions."},
+	[RULE_LITELLM] = {"litellm", false,
+		"LiteLLM's configuration and the prompts do not fit together.",
+		"With --litellm-config: an entry of prompts that does not exist, or a model that the proxy does not serve, "
+		"fails when it is asked for."},
 	[RULE_DOUBTFUL] = {"doubtful", true,
 		"A value is served, but perhaps not as it was meant.",
 		"A name that does not fit is left out, and an empty model or template is none."},

@@ -310,6 +310,14 @@ set_api_base(struct options *options, const char *value, struct error *error)
 }
 
 static int
+set_litellm_config(struct options *options, const char *value, struct error *error)
+{
+	(void)error;
+	options->litellm_config = value;
+	return 0;
+}
+
+static int
 set_dir(struct options *options, const char *value, struct error *error)
 {
 	(void)error;
@@ -402,6 +410,8 @@ const struct option_row option_rows[] = {
 		"do not warn of these; in a file: # promptd: ignore RULE", CHECK},
 	{"profile", "any|stock", set_stock_client,
 		"warn of what only LiteLLM's own client does not understand, too: stock", CHECK},
+	{"litellm-config", "FILE", set_litellm_config,
+		"check LiteLLM's config.yaml too: that its prompts exist, and the models of all prompts", CHECK},
 	{"explain", "RULE", set_explain,
 		"say why a rule is one, and what to do; all: list them", CHECK | COMMAND_LINE_ONLY},
 	{"api-base", "URL", set_api_base,

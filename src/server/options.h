@@ -45,7 +45,7 @@ struct options {
 	char **operands; /* behind the command and its options, NULL-ended; but for a directory */
 	rule_set ignored; /* by check */
 	bool stock_client; /* check for LiteLLM's own client too */
-	const char *explain; /* a rule of check; NULL: none */
+	const char *explain, *litellm_config; /* a rule, and a file, of check; NULL: none */
 	const char *listen, *api_base; /* the latter: where LiteLLM finds promptd */
 	unsigned workers;
 	bool dev, writable, allow_empty, allow_anonymous, help, version;

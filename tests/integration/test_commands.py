@@ -477,6 +477,57 @@ class Diff(CommandTest):
         self.assertIn("No such file", self.refusal_of("diff", "old", "nowhere", status=2))
 
 
+class CheckOfLitellm(CommandTest):
+    """check --litellm-config: the proxy's file and the prompts fit together."""
+
+    MODELS = "model_list:\n- model_name: gpt-4\n- {model_name: 'claude/*'}\n"
+
+    def told(self, config, **files):
+        self.write(**files)
+        (self.directory / "config.yaml").write_text(config, encoding="utf-8")
+        lines = self.run_command("check", "--format", "gcc", "--litellm-config", "config.yaml").stdout.splitlines()
+        return [line.removesuffix(" [litellm]") for line in lines]
+
+    def entry(self, **params):
+        return self.MODELS + "prompts:\n- prompt_id: x\n  litellm_params: " + json.dumps(
+            {"prompt_integration": "generic_prompt_management", **params}) + "\n"
+
+    def test_what_litellm_config_prints_is_good(self):
+        self.write(p_v1_yaml=prompt("x", prompt_template_model="gpt-4"), p_v2_yaml=prompt("y"),
+                   q_yaml=prompt("x", prompt_template_model="claude/3"))
+        self.assertEqual(self.told(self.MODELS + self.output_of("litellm-config")), [])
+
+    def test_models_that_the_proxy_does_not_serve(self):
+        files = {"p_yaml": "# a\n" + prompt("x", prompt_template_model="gpt-5"), "q_yaml": prompt("x")}
+        self.assertEqual(self.told(self.MODELS, **files), [
+            'prompts.d/p.yaml:2:1: error: the proxy does not serve the model "gpt-5" of the prompt "p": add it to '
+            "model_list, or name another"])
+        self.assertEqual(self.told(self.MODELS + "router_settings: {model_group_alias: {gpt-5: gpt-4}}\n"), [])
+
+    def test_entries_that_ask_for_nothing(self):
+        files = {"p_v1_yaml": prompt("x", labels=["beta"]), "p_v2_yaml": prompt("y", labels=["production"])}
+        for params, told in (({"prompt_id": "p"}, None),
+                             ({"prompt_id": "p", "provider_specific_query_params": {"version": "2"}}, None),
+                             ({"prompt_id": "p", "provider_specific_query_params": {"label": "beta"}}, None),
+                             ({"provider_specific_query_params": {"slug": "p"}}, None),
+                             ({"prompt_id": "q"}, 'there is no prompt "q"'),
+                             ({"prompt_id": "p", "provider_specific_query_params": {"version": "3"}},
+                              'no version of the prompt "p" is what this entry asks for'),
+                             ({"prompt_id": "p", "provider_specific_query_params": {"slug": "z"}}, "no version of"),
+                             ({}, "LiteLLM passes over this entry without a word")):
+            with self.subTest(params):
+                found = self.told(self.entry(**params), **files)
+                self.assertEqual(len(found), 1 if told else 0, found)
+                self.assertIn(f"config.yaml:5:3: error: {told}" if told else "", "".join(found))
+
+    def test_a_bad_or_missing_configuration(self):
+        self.assertEqual(self.told("model_list: [\n", p_yaml=prompt("x"))[0].split(": ")[:2],
+                         ["config.yaml:2:1", "error"])
+        self.assertIn("config.yaml:2:1", self.run_command("check", "--litellm-config", "config.yaml").stdout)
+        self.assertIn("No such file", self.refusal_of("check", "--litellm-config", "nowhere", status=2))
+        self.assertIn("Is a directory", self.refusal_of("check", "--litellm-config", ".", status=2))
+
+
 class LitellmConfig(CommandTest):
     def entries_of(self, *args, directory=None):
         ended = self.run_command("litellm-config", *args, directory=directory)

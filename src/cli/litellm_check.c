@@ -1,0 +1,227 @@
+/* litellm_check.c -- whether LiteLLM's config.yaml and the prompts fit together. */
+#include "cli/litellm_check.h"
+
+#include <errno.h>
+#include <fnmatch.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/arena.h"
+#include "core/buffer.h"
+#include "core/document.h"
+#include "core/error.h"
+#include "core/json.h"
+#include "core/problem.h"
+#include "core/select.h"
+#include "core/snapshot.h"
+#include "core/text.h"
+#include "core/unit.h"
+#include "core/yaml.h"
+
+struct checking {
+	const char *path;
+	const struct snapshot *snapshot;
+	const char *const *default_labels;
+	struct arena *arena;
+	litellm_on_problem *on_problem;
+	void *context;
+	const struct value *config;
+};
+
+#define TELL(checking, what, ...) \
+	tell((checking), problem_of((checking)->arena, (what), __VA_ARGS__))
+
+static void
+tell(const struct checking *checking, struct problem problem)
+{
+	if (problem.message != NULL)
+		checking->on_problem(checking->context, &problem);
+}
+
+/* A problem of a value in the configuration, without its words. */
+static struct problem
+problem_at(const struct checking *checking, const struct value *value)
+{
+	return (struct problem){.path = checking->path,
+		.line = value->line,
+		.column = value->column,
+		.kind = ERROR_VALUE,
+		.rule = RULE_LITELLM};
+}
+
+static const struct value *
+find_path(const struct value *map, const char *first, const char *second)
+{
+	const struct value *inner = map != NULL ? document_find(map, first) : NULL;
+	return inner != NULL && inner->kind == VALUE_MAP ? document_find(inner, second) : NULL;
+}
+
+/* A text below a map of the configuration; NULL where there is none. */
+static const char *
+text_at(const struct value *map, const char *first, const char *second)
+{
+	const struct value *value =
+		second == NULL ? document_find(map, first) : find_path(map, first, second);
+	bool is_text =
+		value != NULL && (value->kind == VALUE_STRING || value->kind == VALUE_NUMBER);
+	return is_text ? value->source : NULL;
+}
+
+/* What an entry asks promptd for. */
+static void
+check_selection(const struct checking *checking, const struct value *entry,
+	const struct group *group, const char *id)
+{
+	static const char params[] = "provider_specific_query_params";
+	const struct value *asked = find_path(entry, "litellm_params", params);
+	const struct value *map = asked != NULL && asked->kind == VALUE_MAP ? asked : entry;
+	const char *label = text_at(map, "label", NULL), *other = text_at(map, "environment", NULL);
+	const struct selector selector = {.version = text_at(map, "version", NULL),
+		.label = label != NULL ? label : other,
+		.project = text_at(map, "project_name", NULL),
+		.slug = text_at(map, "slug", NULL),
+		.default_labels = checking->default_labels};
+	const struct selector nothing = {.default_labels = checking->default_labels};
+	const struct entry *found;
+	const struct problem what = problem_at(checking, entry);
+	struct quote quote;
+	if (select_version(group, map == asked ? &selector : &nothing, &found) != SELECTION_FOUND)
+		TELL(checking, &what,
+			"no version of the prompt %s is what this entry asks for\nsee promptd show "
+			"%s",
+			text_quote(&quote, id), id);
+}
+
+static void
+check_entry(const struct checking *checking, const struct value *entry)
+{
+	const char *integration = text_at(entry, "litellm_params", "prompt_integration");
+	const char *id = text_at(entry, "litellm_params", "prompt_id");
+	const struct problem what = problem_at(checking, entry);
+	struct quote quote;
+	if (integration == NULL || strcmp(integration, "generic_prompt_management") != 0)
+		return; /* another's */
+	if (id == NULL &&
+		find_path(entry, "litellm_params", "provider_specific_query_params") != NULL)
+		return; /* by its slug */
+	if (id == NULL) {
+		TELL(checking, &what,
+			"LiteLLM passes over this entry without a word\nrepeat its prompt_id in "
+			"litellm_params");
+		return;
+	}
+	const struct group *group = snapshot_find(checking->snapshot, id);
+	if (group != NULL)
+		check_selection(checking, entry, group, id);
+	else
+		TELL(checking, &what,
+			"there is no prompt %s\ncorrect its prompt_id, or see promptd list",
+			text_quote(&quote, id));
+}
+
+static bool
+is_served(const struct checking *checking, const char *model)
+{
+	const struct value *models = document_find(checking->config, "model_list");
+	const struct value *aliases =
+		find_path(checking->config, "router_settings", "model_group_alias");
+	for (const struct value *item = models != NULL && models->kind == VALUE_LIST ? models->first
+										     : NULL;
+		item != NULL; item = item->next) {
+		const char *name =
+			item->kind == VALUE_MAP ? text_at(item, "model_name", NULL) : NULL;
+		if (name != NULL && (strcmp(name, model) == 0 || fnmatch(name, model, 0) == 0))
+			return true;
+	}
+	return aliases != NULL && aliases->kind == VALUE_MAP &&
+	       document_find(aliases, model) != NULL;
+}
+
+/* The model in a prompt's answer, or NULL. */
+static const char *
+model_of(const struct checking *checking, const struct prompt *prompt)
+{
+	struct errors errors = {.arena = checking->arena};
+	struct document answer = {.arena = checking->arena, .errors = &errors};
+	if (json_parse(&answer, prompt->answer, prompt->answer_length) != 0)
+		return NULL;
+	return text_at(answer.first, "prompt_template_model", NULL);
+}
+
+static void
+check_models(const struct checking *checking)
+{
+	for (size_t i = 0; i < checking->snapshot->n_prompts; i++) {
+		const struct prompt *prompt = checking->snapshot->entries[i].prompt;
+		const char *model = model_of(checking, prompt);
+		const struct problem what = {.path = prompt->unit->path,
+			.line = prompt->line,
+			.column = prompt->column,
+			.kind = ERROR_VALUE,
+			.rule = RULE_LITELLM};
+		struct quote quote, name;
+		if (model != NULL && !is_served(checking, model))
+			TELL(checking, &what,
+				"the proxy does not serve the model %s of the prompt %s\nadd it to "
+				"model_list, or name another",
+				text_quote(&quote, model), text_quote(&name, prompt->id));
+	}
+}
+
+static int
+read_config(const char *path, struct buffer *out, struct error *error)
+{
+	char block[16 * 1024];
+	FILE *file = fopen(path, "re");
+	for (size_t length; file != NULL && (length = fread(block, 1, sizeof(block), file)) > 0;)
+		buffer_put(out, block, length);
+	bool failed = file == NULL || ferror(file);
+	int reason = errno;
+	if (file != NULL)
+		fclose(file);
+	if (failed || out->failed)
+		error_set(error, "cannot read \"%s\": %s\nname LiteLLM's config.yaml", path,
+			out->failed ? "out of memory" : strerror(reason));
+	return failed || out->failed ? -1 : 0;
+}
+
+static void
+check_config(struct checking *checking, const struct buffer *text)
+{
+	struct errors errors = {.arena = checking->arena, .ignored = ~0u};
+	struct document document = {.arena = checking->arena, .errors = &errors};
+	int result = yaml_parse(&document, text->length > 0 ? text->data : "", text->length);
+	for (const struct error *error = errors.first; error != NULL; error = error->next)
+		tell(checking, (struct problem){checking->path, error->line, error->column,
+				       error->kind, error->rule, error->message, error->advice});
+	if (result != 0 || errors.count > 0 || document.first == NULL ||
+		document.first->kind != VALUE_MAP)
+		return;
+	checking->config = document.first;
+	const struct value *prompts = document_find(checking->config, "prompts");
+	for (const struct value *entry =
+			prompts != NULL && prompts->kind == VALUE_LIST ? prompts->first : NULL;
+		entry != NULL; entry = entry->next)
+		if (entry->kind == VALUE_MAP)
+			check_entry(checking, entry);
+	check_models(checking);
+}
+
+int
+litellm_check(const char *path, const struct snapshot *snapshot, const char *const *default_labels,
+	struct arena *arena, litellm_on_problem *on_problem, void *context, struct error *error)
+{
+	struct checking checking = {.path = path,
+		.snapshot = snapshot,
+		.default_labels = default_labels,
+		.arena = arena,
+		.on_problem = on_problem,
+		.context = context};
+	struct buffer text = {0};
+	int result = read_config(path, &text, error);
+	if (result == 0)
+		check_config(&checking, &text);
+	buffer_finish(&text);
+	return result;
+}
