@@ -149,9 +149,12 @@ model_of(const struct checking *checking, const struct prompt *prompt)
 	return text_at(answer.first, "prompt_template_model", NULL);
 }
 
+/* Without a list of models they are in LiteLLM's database. */
 static void
 check_models(const struct checking *checking)
 {
+	if (document_find(checking->config, "model_list") == NULL)
+		return;
 	for (size_t i = 0; i < checking->snapshot->n_prompts; i++) {
 		const struct prompt *prompt = checking->snapshot->entries[i].prompt;
 		const char *model = model_of(checking, prompt);

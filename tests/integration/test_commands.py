@@ -503,6 +503,7 @@ class CheckOfLitellm(CommandTest):
             'prompts.d/p.yaml:2:1: error: the proxy does not serve the model "gpt-5" of the prompt "p": add it to '
             "model_list, or name another"])
         self.assertEqual(self.told(self.MODELS + "router_settings: {model_group_alias: {gpt-5: gpt-4}}\n"), [])
+        self.assertEqual(self.told("general_settings: {store_model_in_db: true}\n"), [])
 
     def test_entries_that_ask_for_nothing(self):
         files = {"p_v1_yaml": prompt("x", labels=["beta"]), "p_v2_yaml": prompt("y", labels=["production"])}
