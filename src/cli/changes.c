@@ -275,15 +275,6 @@ has_moved(const struct entry *before, const struct entry *now)
 	return before != NULL && (now == NULL || !is_same_version(before, now));
 }
 
-static const struct entry *
-find_label(const struct group *group, const char *label)
-{
-	for (size_t i = 0; i < group->count; i++)
-		if (entry_has_label(&group->entries[i], label))
-			return &group->entries[i];
-	return NULL;
-}
-
 /* What is served when no version is asked for, and under each label. A label that moved like the default is
  * not worth a word of its own. */
 static void
@@ -297,7 +288,7 @@ compare_selectors(struct changes *changes, const struct group *old, const struct
 	for (size_t i = 0; i < old->count; i++)
 		for (size_t k = 0; k < old->entries[i].n_labels; k++) {
 			const char *label = old->entries[i].labels[k];
-			const struct entry *target = find_label(new, label);
+			const struct entry *target = select_label(new, label);
 			bool is_like_default =
 				default_moved && before == &old->entries[i] && target == now;
 			if (has_moved(&old->entries[i], target) && !is_like_default)

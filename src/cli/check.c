@@ -44,7 +44,6 @@ is_own(const struct check *check, const char *path)
 static void
 read_file(struct check *check, const char *path)
 {
-	char block[16 * 1024];
 	if (check->path.length > 0 && strcmp(check->path.data, path) == 0)
 		return;
 	buffer_clear(&check->file);
@@ -52,11 +51,8 @@ read_file(struct check *check, const char *path)
 	if (is_own(check, path))
 		buffer_printf(&check->path, "%s/", check->options->directory);
 	buffer_puts(&check->path, path);
-	FILE *file = check->path.failed ? NULL : fopen(check->path.data, "re");
-	for (size_t length; file != NULL && (length = fread(block, 1, sizeof(block), file)) > 0;)
-		buffer_put(&check->file, block, length);
-	if (file != NULL)
-		fclose(file);
+	if (!check->path.failed)
+		load_read_file(check->path.data, &check->file);
 	buffer_clear(&check->path);
 	buffer_puts(&check->path, path);
 }

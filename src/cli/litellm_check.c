@@ -1,12 +1,11 @@
 /* litellm_check.c -- whether LiteLLM's config.yaml and the prompts fit together. */
 #include "cli/litellm_check.h"
 
-#include <errno.h>
 #include <fnmatch.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 
+#include "cli/load.h"
 #include "core/arena.h"
 #include "core/buffer.h"
 #include "core/document.h"
@@ -172,23 +171,6 @@ check_models(const struct checking *checking)
 	}
 }
 
-static int
-read_config(const char *path, struct buffer *out, struct error *error)
-{
-	char block[16 * 1024];
-	FILE *file = fopen(path, "re");
-	for (size_t length; file != NULL && (length = fread(block, 1, sizeof(block), file)) > 0;)
-		buffer_put(out, block, length);
-	bool failed = file == NULL || ferror(file);
-	int reason = errno;
-	if (file != NULL)
-		fclose(file);
-	if (failed || out->failed)
-		error_set(error, "cannot read \"%s\": %s\nname LiteLLM's config.yaml", path,
-			out->failed ? "out of memory" : strerror(reason));
-	return failed || out->failed ? -1 : 0;
-}
-
 static void
 check_config(struct checking *checking, const struct buffer *text)
 {
@@ -222,9 +204,12 @@ litellm_check(const char *path, const struct snapshot *snapshot, const char *con
 		.on_problem = on_problem,
 		.context = context};
 	struct buffer text = {0};
-	int result = read_config(path, &text, error);
-	if (result == 0)
+	int reason = load_read_file(path, &text);
+	if (reason == 0)
 		check_config(&checking, &text);
+	else
+		error_set(error, "cannot read \"%s\": %s\nname LiteLLM's config.yaml", path,
+			strerror(reason));
 	buffer_finish(&text);
-	return result;
+	return reason == 0 ? 0 : -1;
 }

@@ -1,9 +1,12 @@
 /* load.c -- the prompts of a directory, loaded once by the server's own loader. */
 #include "cli/load.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "cli/page.h"
+#include "core/buffer.h"
 #include "core/error.h"
 #include "core/snapshot.h"
 #include "core/store.h"
@@ -71,4 +74,19 @@ load_tell_problems(const struct load *load, const char *directory)
 		page_fail("%zu problem%s in \"%s\"\nsee promptd check %s", problems,
 			problems == 1 ? "" : "s", directory, directory);
 	return problems > 0;
+}
+
+int
+load_read_file(const char *path, struct buffer *out)
+{
+	char block[16 * 1024];
+	FILE *file = fopen(path, "re");
+	if (file == NULL)
+		return errno;
+	errno = 0;
+	for (size_t length; (length = fread(block, 1, sizeof(block), file)) > 0;)
+		buffer_put(out, block, length);
+	int reason = ferror(file) ? errno : 0;
+	fclose(file);
+	return out->failed ? ENOMEM : reason;
 }

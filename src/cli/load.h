@@ -6,6 +6,7 @@
 #include "core/prompt.h"
 #include "server/figures.h"
 
+struct buffer;
 struct error;
 struct options;
 
@@ -21,6 +22,9 @@ struct load {
 /* Files are taken as they are now, whoever writes them. Returns -1 with an error. */
 int load_open(struct load *, const struct options *, const char *directory, struct error *);
 void load_close(struct load *);
+
+/* Put all that a file holds. Returns 0, or an errno; what was read before is put all the same. */
+int load_read_file(const char *path, struct buffer *);
 
 /* Say on standard error that files are not good, and so not loaded. Returns whether there are any. */
 bool load_tell_problems(const struct load *, const char *directory);

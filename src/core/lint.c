@@ -126,15 +126,20 @@ each_text(struct linting *linting, on_text *call)
 	}
 }
 
-/* Whether what stands in braces may well be meant as a variable: it is no number, as in \d{3}, nothing of code, as in
- * /users/{id} or \frac{a}{b}, and the prompt did not say by an empty declaration that it has none. */
+/* Whether braces are no part of a word or of code, as in /users/{id}, \frac{a}{b} or ${HOME}. */
+static bool
+stands_free(const char *text, size_t offset)
+{
+	return offset == 0 || strchr(" \t\n\"'([,:;-*>", text[offset - 1]) != NULL;
+}
+
+/* Whether what stands in braces may well be meant as a variable: it is no number, as in \d{3}, nothing of code, and the
+ * prompt did not say by an empty declaration that it has none. */
 static bool
 is_like_one(const struct linting *linting, const char *text, const struct placeholder *at)
 {
 	bool is_number = *at->name >= '0' && *at->name <= '9';
-	bool is_attached =
-		at->offset > 0 && strchr(" \t\n\"'([,:;-*>", text[at->offset - 1]) == NULL;
-	return linting->n_declared > 0 && !is_number && !is_attached;
+	return linting->n_declared > 0 && !is_number && stands_free(text, at->offset);
 }
 
 /* Words of a text for a message. */
@@ -163,8 +168,7 @@ check_placeholders(struct linting *linting, const struct value *text, bool in_pa
 		else if (variable && in_parts)
 			WARN(linting, RULE_PLACEHOLDER_IN_PARTS, place_in(linting, text, at.offset),
 				"LiteLLM's own client does not fill in %s in a list of "
-				"parts\nwrite the "
-				"message as one text",
+				"parts\nwrite the message as one text",
 				quoted(linting, &quote, words, at.length));
 	}
 }
@@ -180,8 +184,7 @@ check_unused(struct linting *linting)
 		if (!linting->used[i])
 			WARN(linting, RULE_UNUSED_VARIABLE, place,
 				"the variable %s is declared and stands in no message\nuse it, or "
-				"delete "
-				"it",
+				"delete it",
 				text_quote(&quote, variable->key));
 	}
 }
@@ -290,7 +293,7 @@ check_names(struct linting *linting, const struct value *text, bool in_parts)
 	for (const char *brace = text->text; (brace = strchr(brace, '{')) != NULL; brace++) {
 		const char *name = brace + 1;
 		size_t length = strcspn(name, " {}\",:\n");
-		bool is_free = brace == text->text || strchr(" \t\n\"'([,:;*>", brace[-1]) != NULL;
+		bool is_free = stands_free(text->text, (size_t)(brace - text->text));
 		if (!is_free || length == 0 || length > MAX_NAME || name[length] != '}' ||
 			linting->draft->variables != NULL || is_code(text->text, brace))
 			continue;
@@ -326,8 +329,7 @@ check_roles(struct linting *linting)
 		if (!is_known)
 			WARN(linting, RULE_UNKNOWN_ROLE, place_of(role),
 				"%s is no role that providers know\nwrite system, user, assistant, "
-				"tool, "
-				"developer or function",
+				"tool, developer or function",
 				text_quote(&quote, role->text));
 	}
 }

@@ -22,8 +22,8 @@ find_version(const struct group *group, const char *version)
 	return NULL;
 }
 
-static const struct entry *
-find_label(const struct group *group, const char *label)
+const struct entry *
+select_label(const struct group *group, const char *label)
 {
 	for (size_t i = 0; i < group->count; i++)
 		if (entry_has_label(&group->entries[i], label))
@@ -41,7 +41,7 @@ find_default(const struct group *group, const char *const *labels)
 	if (group->count == 1)
 		return last;
 	for (; *labels != NULL; labels++) {
-		const struct entry *entry = find_label(group, *labels);
+		const struct entry *entry = select_label(group, *labels);
 		if (entry != NULL)
 			return entry;
 	}
@@ -70,11 +70,11 @@ select_version(
 	if (selector->version != NULL)
 		*entry = find_version(group, selector->version);
 	else if (selector->label != NULL)
-		*entry = find_label(group, selector->label);
+		*entry = select_label(group, selector->label);
 	else if (selector->either != NULL) {
 		*entry = find_version(group, selector->either);
 		if (*entry == NULL)
-			*entry = find_label(group, selector->either);
+			*entry = select_label(group, selector->either);
 	} else {
 		asked = false;
 		*entry = find_default(group, selector->default_labels);

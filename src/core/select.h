@@ -27,6 +27,9 @@ enum selection {
 /* Choose among the versions of an id. *entry is set when found. */
 enum selection select_version(const struct group *, const struct selector *, const struct entry **);
 
+/* The version that has a label, or NULL. */
+const struct entry *select_label(const struct group *, const char *label);
+
 /* How many ids have the slug (within the project, if one is named, and within what the token may see); *group is
  * the last of them. */
 size_t select_slug(const struct snapshot *, const char *slug, const char *project,

@@ -117,6 +117,21 @@ CHOICE(stock_client, "any", "stock")
 
 #undef CHOICE
 
+#define TEXT(name, field) \
+	static int set_##name(struct options *options, const char *value, struct error *error) \
+	{ \
+		(void)error; \
+		options->field = value; \
+		return 0; \
+	}
+
+TEXT(tokens_file, tokens_file)
+TEXT(explain, explain)
+TEXT(litellm_config, litellm_config)
+TEXT(dir, directory)
+
+#undef TEXT
+
 static int
 set_duration(int64_t *option, const char *value, struct error *error)
 {
@@ -260,14 +275,6 @@ set_format(struct options *options, const char *value, struct error *error)
 }
 
 static int
-set_tokens_file(struct options *options, const char *value, struct error *error)
-{
-	(void)error;
-	options->tokens_file = value;
-	return 0;
-}
-
-static int
 set_ignore(struct options *options, const char *value, struct error *error)
 {
 	struct option_names ids = {0};
@@ -291,14 +298,6 @@ set_ignore(struct options *options, const char *value, struct error *error)
 }
 
 static int
-set_explain(struct options *options, const char *value, struct error *error)
-{
-	(void)error;
-	options->explain = value;
-	return 0;
-}
-
-static int
 set_api_base(struct options *options, const char *value, struct error *error)
 {
 	if (strncmp(value, "http://", 7) == 0 || strncmp(value, "https://", 8) == 0) {
@@ -307,22 +306,6 @@ set_api_base(struct options *options, const char *value, struct error *error)
 	}
 	error_set(error, "takes a URL, such as http://promptd:8080, not \"%s\"", value);
 	return -1;
-}
-
-static int
-set_litellm_config(struct options *options, const char *value, struct error *error)
-{
-	(void)error;
-	options->litellm_config = value;
-	return 0;
-}
-
-static int
-set_dir(struct options *options, const char *value, struct error *error)
-{
-	(void)error;
-	options->directory = value;
-	return 0;
 }
 
 static int
