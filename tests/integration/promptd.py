@@ -294,6 +294,22 @@ class Promptd:
     def signal(self, number):
         self.process.send_signal(number)
 
+    def freeze(self):
+        """Stop the process; returns once every thread stands (kill(2) does not wait for that)."""
+        self.signal(signal.SIGSTOP)
+        wait_until(self._stands_still, "every thread stands")
+
+    def thaw(self):
+        self.signal(signal.SIGCONT)
+
+    def _stands_still(self):
+        try:
+            stats = [stat.read_text(encoding="utf-8")
+                     for stat in Path(f"/proc/{self.process.pid}/task").glob("*/stat")]
+        except OSError:  # a thread ended
+            return False
+        return {stat.rpartition(")")[2].split()[0] for stat in stats} == {"T"}
+
     def wait_for_exit(self, deadline=STOP_DEADLINE):
         """Wait for the end of the process; past the deadline it is killed and the test fails."""
         try:

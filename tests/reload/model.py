@@ -353,11 +353,11 @@ class ModelServer(LiveServer):
             raise Divergence(f"{error}\nlog:\n{self.log_tail()}") from None
 
     def freeze(self):
-        self.signal(signal.SIGSTOP)
+        super().freeze()
         self.stopped_at = self.stopped_at or time.monotonic()
 
     def thaw(self):
-        self.signal(signal.SIGCONT)
+        super().thaw()
         self.stopped_at = None
 
     def is_at_rest(self):

@@ -553,7 +553,7 @@ class Limits(PlaceTest):
         server = self.serve_texts(self.NAMES)
         with Watched(self, server, self.NAMES, self.NAMES, readers=1) as watched:
             wait_until(watched.count, "a first sweep")
-        server.signal(signal.SIGSTOP)
+        server.freeze()
         try:
             one, other = server.path("x.tmp"), server.path("y.tmp")
             one.touch()
@@ -563,7 +563,7 @@ class Limits(PlaceTest):
             # The queue is full: of these no event tells.
             write_files(server.directory, signed_files([*self.NAMES, *names], "r1"))
         finally:
-            server.signal(signal.SIGCONT)
+            server.thaw()
         server.wait_for_served(signed_texts([*self.NAMES, *names], "r1"))
         self.assertGreater(server.wait_settled()["watch"]["overflows"], 0)
         write_files(server.directory, signed_files(names, "r2"))
@@ -587,7 +587,7 @@ class Limits(PlaceTest):
 
     def test_G22_a_pause_of_the_whole_process(self):
         server = self.serve_texts(self.NAMES)
-        server.signal(signal.SIGSTOP)
+        server.freeze()
         try:
             write_files(server.directory, signed_files([*self.NAMES, "new/p"], "r1"))
             server.remove("d0/p.yaml")
@@ -597,7 +597,7 @@ class Limits(PlaceTest):
                 pause(2.5)  # longer than every wait but the safety net's
                 file.write("x-more: 1\n")
         finally:
-            server.signal(signal.SIGCONT)
+            server.thaw()
         expected = signed_texts([*self.NAMES, "new/p"], "r1")
         del expected["d0/p"]
         expected["e1/p"] = expected.pop("d1/p")

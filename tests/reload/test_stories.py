@@ -333,10 +333,10 @@ class Sets(StoryTest):
         server.wait_for_text("other", "x")
         server.remove("other.yaml")
         server.wait_until_gone("other")
-        server.signal(19)  # SIGSTOP: it sees nothing between the two locks
+        server.freeze()  # it sees nothing between the two locks
         lock.unlink()
         lock.touch()
-        server.signal(18)
+        server.thaw()
         server.write("late.yaml", prompt("x"))
         server.wait_for_hold("vcs")
         lock.unlink()
