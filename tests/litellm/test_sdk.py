@@ -1,55 +1,18 @@
 """The real LiteLLM SDK against a running promptd.
 
-    python3 -m venv VENV && VENV/bin/pip install --require-hashes -r requirements.txt
-    PROMPTD=/path/to/promptd VENV/bin/python -m unittest discover -v -s tests/litellm
-
 LiteLLM fetches the prompts from promptd and sends its chat completions to a fake OpenAI endpoint;
 the tests look at what that endpoint received.
 """
 
 import asyncio
-import http.client
-import json
-import os
-import queue
-import signal
-import subprocess
-import sys
 import tempfile
-import threading
-import time
 import unittest
 import warnings
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from urllib.parse import urlsplit
 
-DEADLINE_S = 30
-LOOPBACK = "127.0.0.1"
+import support
+from support import FakeOpenAI, Promptd, write_files
 
-outside = []
-
-
-def refuse_outside(event, args):
-    """Audit hook: let no socket of this process leave loopback, and note each attempt."""
-    if event in ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"):
-        host = args[0]
-    elif event in ("socket.connect", "socket.sendto") and isinstance(args[1], tuple):
-        host = args[1][0]
-    else:
-        return
-    if host not in (LOOPBACK, LOOPBACK.encode()):
-        outside.append(f"{event} {host}")
-        raise ConnectionRefusedError(f"{event}: {host} is not loopback")
-
-
-# While it is imported, LiteLLM downloads a table of prices and, unless in production mode, reads
-# the nearest .env file. A proxy in the environment would be asked for loopback addresses too.
-for name in ("MODEL_COST_MAP", "ANTHROPIC_BETA_HEADERS", "BLOG_POSTS"):
-    os.environ[f"LITELLM_LOCAL_{name}"] = "True"
-os.environ["LITELLM_MODE"] = "PRODUCTION"
-os.environ["NO_PROXY"] = os.environ["no_proxy"] = LOOPBACK
-sys.addaudithook(refuse_outside)
+support.stay_on_loopback()
 
 import litellm  # noqa: E402
 from litellm.integrations.generic_prompt_management import GenericPromptManager  # noqa: E402
@@ -108,150 +71,26 @@ VARIABLES = {"domain": "tea", "task": "the kettle"}
 ASKED = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Well?"}]
 
 
-class FakeOpenAI:
-    """Answers every chat completion and keeps the request bodies."""
-
-    def __init__(self):
-        self.bodies = bodies = []
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                if self.path != "/v1/chat/completions":
-                    self.send_error(404)
-                    return
-                bodies.append(json.loads(body))
-                message = {"role": "assistant", "content": "Certainly."}
-                answer = json.dumps({
-                    "id": "chatcmpl-1",
-                    "object": "chat.completion",
-                    "created": 1,
-                    "model": bodies[-1]["model"],
-                    "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
-                    "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
-                }).encode()
-                self.send_response(200)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
-
-            def log_message(self, *args):
-                pass
-
-        self.server = ThreadingHTTPServer((LOOPBACK, 0), Handler)
-        self.url = f"http://{LOOPBACK}:{self.server.server_port}/v1"
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
-        self.thread.start()
-
-    def stop(self):
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
-
-
-class Promptd:
-    """A running promptd; its log is in .log, its address in .url once wait_ready() has returned."""
-
-    def __init__(self, directory):
-        self.log = []
-        self.url = None
-        self.lines = queue.SimpleQueue()
-        self.process = subprocess.Popen(
-            [os.environ["PROMPTD"], "--listen", f"{LOOPBACK}:0", "--dev", str(directory)],
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace")
-        # A thread reads to the end, so that a talkative server never blocks on a full pipe.
-        self.reader = threading.Thread(target=self.read_log)
-        self.reader.start()
-
-    def read_log(self):
-        with self.process.stderr as stderr:
-            for line in stderr:
-                self.log.append(line)
-                self.lines.put(line)
-        self.lines.put(None)
-
-    def wait_ready(self):
-        deadline = time.monotonic() + DEADLINE_S
-        while self.url is None:
-            try:
-                line = self.lines.get(timeout=max(0, deadline - time.monotonic()))
-            except queue.Empty:
-                raise AssertionError(f"promptd does not listen after {DEADLINE_S} s") from None
-            if line is None:
-                raise AssertionError("promptd ended before it listened")
-            self.url = address_in(line)
-        while self.get_status("/ready") != 200:
-            if time.monotonic() > deadline:
-                raise AssertionError(f"promptd is not ready after {DEADLINE_S} s")
-            time.sleep(0.01)
-
-    def get_status(self, path):
-        connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=DEADLINE_S)
-        try:
-            connection.request("GET", path)
-            return connection.getresponse().status
-        finally:
-            connection.close()
-
-    def stop(self):
-        """Ask promptd to end and return its exit status."""
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(DEADLINE_S)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self.reader.join()
-        return self.process.returncode
-
-
-def address_in(line):
-    """Return the address that this log line announces, or None."""
-    try:
-        message = json.loads(line)["msg"]
-    except (ValueError, KeyError, TypeError):
-        return None
-    before, found, address = str(message).partition("listening on ")
-    return address.split()[0] if found else None
-
-
 def setUpModule():
-    if not os.access(os.environ.get("PROMPTD", ""), os.X_OK):
-        raise AssertionError("PROMPTD must hold the path of the promptd program")
     # Here and not at import time, as unittest sets the filters anew when it starts the tests.
     warnings.filterwarnings("ignore", message=".*`ReadOnly` qualifier", module="pydantic")
 
 
 def tearDownModule():
-    if outside:
-        raise AssertionError(f"LiteLLM tried to leave loopback: {outside}")
+    support.refuse_attempts()
 
 
-class LiteLLMTest(unittest.TestCase):
-    def run(self, result=None):
-        """Run the test; if it fails, show what promptd said meanwhile."""
-        self.promptd = None
-        before = len(result.failures) + len(result.errors)
-        super().run(result)
-        if self.promptd and len(result.failures) + len(result.errors) > before:
-            print(f"\npromptd's log in {self.id()}:\n{''.join(self.promptd.log)}", file=sys.stderr)
-        return result
-
+class LiteLLMTest(support.TestCase):
     def setUp(self):
         # LiteLLM copies litellm.callbacks into further lists, where it would find an old manager.
         litellm.logging_callback_manager._reset_all_callbacks()
         self.addCleanup(litellm.logging_callback_manager._reset_all_callbacks)
 
+        self.openai = self.start(FakeOpenAI())
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
-        for name, text in PROMPTS.items():
-            Path(directory.name, name).write_text(text, encoding="utf-8")
-        self.openai = FakeOpenAI()
-        self.addCleanup(self.openai.stop)
-        self.promptd = Promptd(directory.name)
-        self.addCleanup(lambda: self.assertEqual(self.promptd.stop(), 0, "promptd's exit status"))
-        self.promptd.wait_ready()
+        write_files(directory.name, PROMPTS)
+        self.promptd = self.start(Promptd(directory.name, "--dev"))
 
     def use_promptd(self, **options):
         """Register promptd with LiteLLM. A new manager every time: each caches for ever."""

@@ -1,0 +1,435 @@
+"""The real LiteLLM proxy with promptd's companion, in front of a fake OpenAI."""
+
+import hashlib
+import json
+import shutil
+import signal
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+import support
+from support import FakeOpenAI, Promptd, Proxy, request, wait_until, write_files
+
+TOKEN = "promptd-token-of-the-proxy-1"
+NEXT_TOKEN = "promptd-token-of-the-proxy-2"
+TTL_S = 1
+
+CONFIG = """\
+general_settings: {custom_auth: keys.user_api_key_auth}
+litellm_settings:
+  callbacks: [promptd_companion.handler, observer.handler]
+model_list:
+  - &model
+    model_name: cheap
+    litellm_params: &params {model: openai/cheap, api_base: OPENAI, api_key: none}
+  - {model_name: better, litellm_params: {<<: *params, model: openai/better}}
+  - {model_name: guarded, litellm_params: {<<: *params, model: openai/guarded, guardrails: [no-snow]}}
+  - {model_name: costly, litellm_params: {<<: *params, model: openai/costly, input_cost_per_token: 1, output_cost_per_token: 1}}
+guardrails:
+  - guardrail_name: no-dynamite
+    litellm_params:
+      guardrail: litellm_content_filter
+      mode: pre_call
+      default_on: true
+      blocked_words: [{keyword: dynamite, action: BLOCK}]
+  - guardrail_name: no-snow
+    litellm_params:
+      guardrail: litellm_content_filter
+      mode: pre_call
+      blocked_words: [{keyword: snow, action: BLOCK}]
+"""
+
+PROMPTS = {
+    "support/greet.v1.yaml": """\
+labels: [production]
+prompt_template:
+  - {role: system, content: "You greet {name}."}
+  - {role: user, content: "Be {mood}."}
+prompt_template_model: better
+prompt_template_optional_params: {temperature: 0.25, max_tokens: 50}
+variables: {name: {}, mood: {default: kind}}
+""",
+    "support/greet.v2.yaml": """\
+labels: [beta]
+prompt_template: "Second {{name}}"
+""",
+    "sales/offer.yaml": "prompt_template: 'Sell {thing}.'\n",
+    "plain.yaml": "prompt_template: No project.\n",
+    "parts.yaml": """\
+prompt_template:
+  - role: user
+    content:
+      - {type: text, text: "Look at {what}:"}
+      - {type: image_url, image_url: {url: "http://127.0.0.1/x.png"}}
+""",
+    "tools.yaml": """\
+prompt_template: Which weather?
+prompt_template_optional_params:
+  tools:
+    - type: function
+      function: {name: weather, parameters: {type: object, properties: {}}}
+  tool_choice: auto
+  response_format: {type: json_object}
+""",
+    "guarded.yaml": "prompt_template: 'Tell of {what}.'\nprompt_template_model: guarded\n",
+    "costly.yaml": "prompt_template: Think hard.\nprompt_template_model: costly\n",
+    "nowhere.yaml": "prompt_template: x\nprompt_template_model: not-served\n",
+    "explosive.yaml": "prompt_template: Make dynamite.\n",
+    "edited.yaml": "prompt_template: before\n",
+}
+ASKED = [{"role": "user", "content": "Well?"}]
+GREETING = [{"role": "system", "content": "You greet Ada."}, {"role": "user", "content": "Be kind."}]
+
+
+def tokens_file(*tokens):
+    digests = ", ".join(hashlib.sha256(token.encode()).hexdigest() for token in tokens)
+    return f"- {{name: litellm, sha256: [{digests}], rights: [read]}}\n"
+
+
+class Fixture(support.TestCase):
+    """A promptd with tokens, an OpenAI and a proxy for all tests of a class."""
+
+    workers = 1
+    environment = {}
+    config = CONFIG
+    prompts = PROMPTS
+
+    @classmethod
+    def setUpClass(cls):
+        cls.directory = cls.directory_for_all()
+        cls.files = cls.directory / "prompts"
+        cls.files.mkdir()
+        write_files(cls.files, cls.prompts)
+        write_files(cls.directory, {"tokens.yaml": tokens_file(TOKEN), "token": TOKEN})
+        cls.openai = cls.start_for_all(FakeOpenAI())
+        cls.promptd = cls.start_promptd(0)
+        cls.start_proxy()
+
+    @classmethod
+    def start_promptd(cls, port):
+        return Promptd(cls.files, "--tokens-file", str(cls.directory / "tokens.yaml"), port=port)
+
+    @classmethod
+    def start_proxy(cls):
+        directory = cls.directory / "proxy"
+        shutil.copytree(support.HERE / "proxy", directory, dirs_exist_ok=True)
+        support.copy_companion(directory)
+        write_files(directory, {"config.yaml": cls.config.replace("OPENAI", cls.openai.url)})
+        cls.observed = directory / "observed"
+        cls.proxy = cls.start_for_all(Proxy(directory, {
+            "PROMPTD_URL": cls.promptd.url, "PROMPTD_TOKEN_FILE": str(cls.directory / "token"),
+            "PROMPTD_TTL": str(TTL_S), "PROMPTD_TIMEOUT": "3", "OBSERVER_FILE": str(cls.observed),
+            **cls.environment}, cls.workers)).wait_ready()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.promptd.stop()
+
+    def setUp(self):
+        self.started.append(self.promptd)
+        self.openai.bodies.clear()
+
+    def ask(self, prompt_id, variables=None, path="/v1/chat/completions", key="sk-all", **more):
+        body = {"model": "cheap", "prompt_id": prompt_id, "prompt_variables": variables}
+        body.update({"input": "Well?"} if path == "/v1/responses" else {"messages": ASKED})
+        body.update(more)
+        return self.proxy.post(path, {name: value for name, value in body.items()
+                                      if value is not None}, key)
+
+    def sent(self, *args, **kwargs):
+        """Ask, and return the body that OpenAI got."""
+        answer = self.ask(*args, **kwargs)
+        self.assertEqual(answer.status, 200, answer.text)
+        self.answer = answer
+        self.assertEqual(len(self.openai.bodies), 1)
+        return self.openai.bodies.pop()
+
+    def refused(self, status, *args, **kwargs):
+        """Ask, and return the message that says why there is no answer."""
+        answer = self.ask(*args, **kwargs)
+        self.assertEqual(answer.status, status, answer.text)
+        self.assertEqual(self.openai.bodies, [])
+        return answer.error
+
+
+class Companion(Fixture):
+    def test_messages_model_and_parameters(self):
+        body = self.sent("support/greet", {"name": "Ada"}, temperature=1)
+        self.assertEqual(body["messages"], GREETING + ASKED)
+        self.assertEqual((body["model"], body["temperature"], body["max_tokens"]),
+                         ("better", 0.25, 50))
+        self.assertEqual([name for name in body if "prompt" in name], [])
+
+    def test_no_model_is_needed_where_the_prompt_has_one(self):
+        self.assertEqual(self.sent("support/greet", {"name": "Ada"}, model=None)["model"], "better")
+
+    def test_no_messages_are_needed(self):
+        body = self.sent("support/greet", {"name": "Ada"}, messages=None)
+        self.assertEqual(body["messages"], GREETING)
+
+    def test_a_request_without_prompt_id_is_left_alone(self):
+        body = self.sent(None, messages=[{"role": "user", "content": "{name} {{x}}"}])
+        self.assertEqual(body["messages"], [{"role": "user", "content": "{name} {{x}}"}])
+        self.assertEqual(body["model"], "cheap")
+        self.assertNotIn("x-promptd-prompt", self.answer.headers)
+
+    def test_values_are_filled_in_once(self):
+        body = self.sent("support/greet", {"name": "{mood}", "mood": "{{name}}"})
+        self.assertEqual([message["content"] for message in body["messages"]],
+                         ["You greet {mood}.", "Be {{name}}.", "Well?"])
+
+    def test_versions_and_labels(self):
+        for asked in ({"prompt_version": 2}, {"prompt_version": "2"}, {"prompt_label": "beta"},
+                      {"prompt_environment": "beta"}):
+            with self.subTest(asked):
+                body = self.sent("support/greet", {"name": "Ada"}, **asked)
+                self.assertEqual(body["messages"][0]["content"], "Second Ada")
+        for name in ("support/greet@2", "support/greet@beta"):
+            self.assertEqual(self.sent(name, {"name": "Ada"})["messages"][0]["content"], "Second Ada")
+        self.assertIn("not found with version '3'", self.refused(404, "support/greet", prompt_version=3))
+        self.assertIn("label 'none'", self.refused(404, "support/greet", prompt_label="none"))
+        self.refused(422, "support/greet", prompt_version=1, prompt_label="beta")
+
+    def test_text_parts(self):
+        body = self.sent("parts", {"what": "this"})
+        self.assertEqual(body["messages"][0]["content"], [
+            {"type": "text", "text": "Look at this:"},
+            {"type": "image_url", "image_url": {"url": "http://127.0.0.1/x.png"}}])
+
+    def test_tools_and_response_format(self):
+        body = self.sent("tools")
+        self.assertEqual(body["tools"][0]["function"]["name"], "weather")
+        self.assertEqual((body["tool_choice"], body["response_format"]),
+                         ("auto", {"type": "json_object"}))
+
+    def test_streaming(self):
+        answer = self.ask("support/greet", {"name": "Ada"}, stream=True)
+        self.assertEqual(answer.status, 200)
+        self.assertIn("Certainly.", answer.text)
+        self.assertIn("data: [DONE]", answer.text)
+        self.assertTrue(answer.headers["x-promptd-prompt"].startswith("support/greet@1; "))
+        body = self.openai.bodies.pop()
+        self.assertTrue(body["stream"])
+        self.assertEqual(body["messages"], GREETING + ASKED)
+
+    def test_responses(self):
+        body = self.sent("support/greet", {"name": "Ada"}, path="/v1/responses")
+        self.assertEqual(text_of_items(body["input"]), [
+            ("system", "You greet Ada."), ("user", "Be kind."), ("user", "Well?")])
+        self.assertEqual((body["model"], body["temperature"], body["max_output_tokens"]),
+                         ("better", 0.25, 50))
+        self.assertTrue(self.answer.headers["x-promptd-prompt"].startswith("support/greet@1; "))
+
+    def test_responses_with_parts_and_tools(self):
+        body = self.sent("parts", {"what": "this"}, path="/v1/responses",
+                         input=[{"role": "user", "content": "Well?"}])
+        kinds = [part["type"] for part in body["input"][0]["content"]]
+        self.assertEqual(kinds, ["input_text", "input_image"])
+        self.assertEqual(body["input"][-1], {"role": "user", "content": "Well?"})
+        body = self.sent("tools", path="/v1/responses")
+        self.assertEqual(body["tools"][0]["name"], "weather")
+        self.assertEqual(body["text"]["format"]["type"], "json_object")
+
+    def test_other_end_points_say_so(self):
+        for path in ("/v1/embeddings", "/v1/messages", "/v1/completions"):
+            answer = self.ask("plain", path=path, input="x", prompt="x", max_tokens=5)
+            self.assertEqual(answer.status, 422, answer.text)
+            self.assertIn("/v1/chat/completions and /v1/responses", answer.text)
+        self.assertEqual(self.openai.bodies, [])
+
+    def test_unknown_and_unfit_names(self):
+        self.assertIn("Prompt 'plane' not found", self.refused(404, "plane"))
+        # (Of a number, LiteLLM's own registry makes a 500 before the companion sees it.)
+        for name in ("", "x" * 201, "é" * 101, "a\nb", "a\0b", ["plain"]):
+            with self.subTest(name=name):
+                self.refused(422, name)
+        for more in ({"prompt_version": [1]}, {"prompt_version": True}, {"prompt_label": {}},
+                     {"prompt_variables": ["x"]}):
+            with self.subTest(more):
+                self.refused(422, "plain", **more)
+        self.assertEqual(self.sent("plain")["messages"][0]["content"], "No project.")
+
+    def test_missing_variables(self):
+        self.assertIn("lacks a value for 'name'", self.refused(422, "support/greet", {"mood": "x"}))
+        self.assertIn("'name' must be a string", self.refused(422, "support/greet", {"name": [1]}))
+
+    def test_a_key_without_the_prompts_model_is_refused(self):
+        for key in ("sk-cheap-key", "sk-cheap-team"):
+            with self.subTest(key):
+                self.sent("plain", key=key)
+                error = self.refused(403, "support/greet", {"name": "Ada"}, key=key)
+                self.assertIn("better", error)
+
+    def test_a_model_that_the_proxy_does_not_serve(self):
+        self.refused(400, "nowhere")
+
+    def test_a_budget_for_the_prompts_model(self):
+        for key in ("sk-little-budget", "sk-little-team-budget"):
+            self.sent("costly", key=key)
+            wait_until(lambda: self.ask("costly", key=key).status != 200, "the budget is spent")
+            self.openai.bodies.clear()
+            self.assertIn("budget for model=costly", self.refused(422, "costly", key=key))
+            self.sent("plain", key=key)
+
+    def test_projects_of_teams_and_keys(self):
+        greet, offer = ("support/greet", {"name": "Ada"}), ("sales/offer", {"thing": "x"})
+        sees = {"sk-all": (greet, offer, ("plain", None)), "sk-support-team": (greet,),
+                "sk-sales-team": (offer,), "sk-both-projects": (greet, offer), "sk-neither": ()}
+        for key, prompts in sees.items():
+            for prompt in (greet, offer, ("plain", None)):
+                with self.subTest(key=key, prompt=prompt[0]):
+                    if prompt in prompts:
+                        self.sent(*prompt, key=key)
+                        self.assertEqual("revision=" in self.answer.headers["x-promptd-prompt"],
+                                         key == "sk-all")
+                    else:
+                        self.assertEqual(self.refused(404, *prompt, key=key),
+                                         f"promptd has no prompt '{prompt[0]}'")
+        # What there is not and what they may not see are told in the same words.
+        self.assertEqual(self.refused(404, "sales/offers", key="sk-support-team"),
+                         "promptd has no prompt 'sales/offers'")
+        self.assertIn("promptd_projects", self.refused(403, *greet, key="sk-misconfigured"))
+
+    def test_guardrails_see_the_prompts_text(self):
+        self.assertEqual(self.sent("guarded", {"what": "rain"})["model"], "guarded")
+        for path in ("/v1/chat/completions", "/v1/responses"):
+            with self.subTest(path):
+                self.assertIn("dynamite", self.refused(400, "explosive", path=path))
+                self.refused(400, "support/greet", {"name": "dynamite"}, path=path)
+                # This one guards a model, which only the prompt brings.
+                self.assertIn("snow", self.refused(400, "guarded", {"what": "snow"}, path=path))
+        self.sent("support/greet", {"name": "snow"})
+
+    def test_what_was_served_is_told(self):
+        told = self.promptd.get("/prompts/support/greet", TOKEN)
+        etag, revision = told.headers["ETag"], told.headers["Prompts-Revision"]
+        for path in ("/v1/chat/completions", "/v1/responses"):
+            with self.subTest(path):
+                self.sent("support/greet", {"name": "Ada"}, path=path)
+                record = self.wait_for_record(self.answer.headers["x-litellm-call-id"])
+                self.assertEqual(
+                    self.answer.headers["x-promptd-prompt"],
+                    f"support/greet@1; labels=production; etag={etag[1:-1]}; revision={revision}")
+                self.assertEqual(record["promptd"], {
+                    "prompt_id": "support/greet", "version": "1", "labels": ["production"],
+                    "etag": etag, "revision": revision})
+
+    def wait_for_record(self, call):
+        def read():
+            lines = self.observed.read_text(encoding="utf-8") if self.observed.exists() else ""
+            records = map(json.loads, lines.splitlines())
+            return next((record for record in records if record["call"] == call), None)
+        return wait_until(read, "a logger is told of the call")
+
+    def test_a_caller_cannot_pretend_to_a_prompt(self):
+        self.sent(None, metadata={"promptd": {"prompt_id": "x", "version": "1", "labels": [],
+                                              "etag": "y"}})
+        self.assertNotIn("x-promptd-prompt", self.answer.headers)
+
+
+def text_of_items(items):
+    """Return (role, text) of each item of a Responses input."""
+    texts = []
+    for item in items:
+        content = item["content"]
+        if isinstance(content, list):
+            content = "".join(part["text"] for part in content)
+        texts.append((item["role"], content))
+    return texts
+
+
+class Outage(Fixture):
+    """Two workers, while promptd is edited, down, slow, and takes another token."""
+
+    workers = 2
+
+    def setUp(self):
+        super().setUp()
+        text = self.id()  # only who has got hold of promptd knows it
+        write_files(self.files, {"edited.yaml": f"prompt_template: {text}\n"})
+        wait_until(lambda: self.everyone_says("edited", text), "both workers know the text")
+
+    def text(self):
+        return json.loads(self.promptd.get("/prompts/edited", TOKEN).text)["prompt_template"][0][
+            "content"]
+
+    def once(self, prompt_id="edited"):
+        """Ask once; return the text that was sent to the model."""
+        body = self.sent(prompt_id)
+        self.workers_seen.add(self.answer.headers["x-worker"])
+        return body["messages"][0]["content"]
+
+    def everyone_says(self, prompt_id, text):
+        """Whether both workers, asked now, use this text."""
+        self.workers_seen = set()
+        texts = set()
+        deadline = time.monotonic() + support.DEADLINE_S
+        while len(self.workers_seen) < self.workers:
+            texts.add(self.once(prompt_id))
+            if time.monotonic() > deadline:
+                raise AssertionError(f"only one worker answers: {self.workers_seen}")
+        return texts == {text}
+
+    def restart_promptd(self):
+        type(self).promptd = self.start_promptd(self.promptd.port)
+
+    def test_an_edit_reaches_both_workers_within_the_ttl(self):
+        for number in range(3):
+            text = f"edit {number}"
+            edited = time.monotonic()
+            write_files(self.files, {"edited.yaml": f"prompt_template: {text}\n"})
+            wait_until(lambda: self.text() == text, "promptd serves the edit")
+            reloaded = time.monotonic()
+            stale_until = reloaded
+            while (asked := time.monotonic()) < reloaded + TTL_S:
+                if self.once() != text:
+                    stale_until = asked
+            self.assertTrue(self.everyone_says("edited", text))
+            print(f"edit {number}: promptd served it after {reloaded - edited:.3f} s, the proxy's last "
+                  f"old answer was {stale_until - edited:.3f} s after the edit")
+
+    def test_the_last_good_prompt_serves_while_promptd_is_down(self):
+        text = self.text()
+        self.promptd.stop()
+        deadline = time.monotonic() + 3 * TTL_S
+        while time.monotonic() < deadline:
+            self.assertEqual(self.once(), text)
+        self.assertIn("not at hand", self.refused(503, "support/greet", {"name": "Ada"}, prompt_version=2))
+        write_files(self.files, {"edited.yaml": "prompt_template: after the outage\n"})
+        self.restart_promptd()
+        wait_until(lambda: self.everyone_says("edited", "after the outage"), "the edit arrives")
+        self.assertIn("The last good prompts are served", self.proxy.log())
+        self.assertIn("answers again, after", self.proxy.log())
+
+    def test_a_promptd_that_hangs(self):
+        self.promptd.process.send_signal(signal.SIGSTOP)
+        try:
+            text = self.once()
+            for _ in range(20):
+                self.assertEqual(self.once(), text)
+        finally:
+            self.promptd.process.send_signal(signal.SIGCONT)
+
+    def test_another_token(self):
+        write_files(self.directory, {"tokens.yaml": tokens_file(NEXT_TOKEN)})
+        wait_until(lambda: self.promptd.get("/prompts", TOKEN).status == 401, "the old one ends")
+        for _ in range(20):
+            self.once()
+        write_files(self.directory, {"token": NEXT_TOKEN})
+        write_files(self.files, {"edited.yaml": "prompt_template: by the next token\n"})
+        wait_until(lambda: self.everyone_says("edited", "by the next token"), "the edit arrives")
+        write_files(self.directory, {"tokens.yaml": tokens_file(TOKEN), "token": TOKEN})
+        wait_until(lambda: self.promptd.get("/prompts", TOKEN).status == 200, "the old one is back")
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        log = cls.proxy.log()
+        for token in (TOKEN, NEXT_TOKEN):
+            assert token not in log, "a token is in the proxy's log"
+
+
+if __name__ == "__main__":
+    unittest.main()

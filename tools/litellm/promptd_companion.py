@@ -1,0 +1,589 @@
+"""promptd's companion for the LiteLLM proxy: prompts from promptd in every request, fresh and checked.
+
+Put this file beside LiteLLM's config.yaml and name it first among the callbacks; no `prompts:` entry is needed:
+
+    litellm_settings:
+      callbacks: [promptd_companion.handler]
+
+A request to /v1/chat/completions or /v1/responses then says which prompt it wants, beside its messages or input:
+
+    {"prompt_id": "support/refund", "prompt_variables": {"name": "Ada"}, "model": …, "messages": […]}
+
+and, if it likes, "prompt_version", or "prompt_label" (or "prompt_environment", which means the same).
+
+The environment says the rest:
+
+    PROMPTD_URL         where promptd listens                                      http://127.0.0.1:8080
+    PROMPTD_TOKEN_FILE  a file with promptd's token; read again when refused       none
+    PROMPTD_TOKEN       the token itself, where there is no file                   none
+    PROMPTD_TTL         seconds after which a prompt is asked for again            2
+    PROMPTD_MAX_AGE     seconds for which a prompt outlives a failing promptd      86400
+    PROMPTD_TIMEOUT     seconds for which promptd may take to answer               0.5
+    PROMPTD_ON_MISSING  unknown prompt, missing variable: error, or pass           error
+    PROMPTD_PARAMETERS  the prompt's model and parameters override the caller's,
+                        fill what the caller leaves out, or ignore: not used       override
+
+With `promptd_projects` in its metadata, a LiteLLM key or team sees the prompts of those projects alone.
+"""
+
+import asyncio
+import copy
+import json
+import logging
+import math
+import os
+import re
+import sys
+import time
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from urllib.parse import quote, urlencode
+
+import httpx
+import litellm
+from fastapi import HTTPException
+from litellm.completion_extras.litellm_responses_transformation.transformation import (
+    LiteLLMResponsesTransformationHandler,
+)
+from litellm.integrations.custom_guardrail import CustomGuardrail
+from litellm.integrations.custom_logger import CustomLogger
+from litellm.litellm_core_utils.core_helpers import get_or_create_metadata_bucket
+from litellm.proxy.auth.auth_checks import can_key_call_resolved_model
+from litellm.proxy.utils import (
+    check_and_merge_model_level_guardrails,
+    pipeline_managed_guardrail_names,
+)
+from litellm.types.llms.openai import ResponsesAPIOptionalRequestParams
+
+log = logging.getLogger("LiteLLM Proxy.promptd")
+
+HEADER = "x-promptd-prompt"
+METADATA = "promptd"
+PROJECTS = "promptd_projects"
+SELECTORS = {"prompt_version": "version", "prompt_label": "label", "prompt_environment": "environment"}
+REQUEST_KEYS = ("prompt_id", "prompt_variables", *SELECTORS)
+LONGEST_NAME_BYTES = 200
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 10  # between two tries of a promptd that fails
+NOT_ABOUT_THE_PROMPT = (401, 403, 408, 429)
+
+
+@dataclass(frozen=True)
+class Settings:
+    url: str = "http://127.0.0.1:8080"
+    token_file: str = ""
+    token: str = ""
+    ttl: float = 2.0
+    max_age: float = 86400.0
+    timeout: float = 0.5
+    on_missing: str = "error"
+    parameters: str = "override"
+
+    CHOICES = {"on_missing": ("error", "pass"), "parameters": ("override", "fill", "ignore")}
+
+    @classmethod
+    def from_environment(cls):
+        given = {}
+        for name, default in vars(cls()).items():
+            variable = f"PROMPTD_{name.upper()}"
+            text = os.environ.get(variable, "")
+            if text == "":
+                continue
+            if isinstance(default, float) and not re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
+                raise ValueError(f"{variable} is {text!r}: give it a number of seconds")
+            if text not in cls.CHOICES.get(name, (text,)):
+                raise ValueError(f"{variable} is {text!r}: give it one of "
+                                 f"{', '.join(cls.CHOICES[name])}")
+            given[name] = type(default)(text)
+        if not is_token(given.get("token", "")):
+            raise ValueError("PROMPTD_TOKEN holds no token: a token is one word of ASCII characters")
+        return cls(**given)
+
+
+def is_token(text):
+    """Whether a header can hold it: the error that tells of another would hold it too."""
+    return re.fullmatch(r"[!-~]*", text) is not None
+
+
+class Refused(Exception):
+    """promptd's word on a prompt: it has none such, or the question is wrong."""
+
+    def __init__(self, status, detail):
+        super().__init__(detail)
+        self.status = status
+
+
+class Unavailable(Exception):
+    """promptd said nothing of the prompt."""
+
+    wait = 0.0  # seconds for which it asked to be left alone
+
+
+class PromptError(HTTPException):
+    """What the caller of LiteLLM gets."""
+
+    def __init__(self, status, message):
+        super().__init__(status, {"error": message})
+
+
+@dataclass
+class Prompt:
+    """An answer of promptd, parsed once and never changed."""
+
+    answer: dict
+    variables: dict  # their defaults as the texts that stand in the file
+    etag: str
+    revisions: dict = field(default_factory=dict)
+    validated: float = 0.0  # when promptd was last asked whether it is current, by time.monotonic()
+
+    @classmethod
+    def parse(cls, response):
+        answer = json.loads(response.content)
+        if not isinstance(answer["prompt_template"], list):
+            raise TypeError("prompt_template is not a list")
+        source = json.loads(response.content, parse_int=str, parse_float=str)
+        return cls(answer, source["variables"], response.headers["etag"])
+
+    def note_validation(self, response, asked):
+        self.validated = asked
+        self.revisions = {
+            key: response.headers[name]
+            for key, name in (("revision", "Prompts-Revision"),
+                              ("source_revision", "Prompts-Source-Revision"))
+            if name in response.headers
+        }
+
+
+class Prompts:
+    """promptd's prompts, kept per worker process and asked for again after the TTL.
+
+    A prompt that is younger than the TTL is used as it is; past half of it, it is asked for again in the background. An older one waits for
+    the answer. While promptd fails, nobody waits for what is kept: the last answer serves until the maximum age, and one try
+    is made after each pause, which doubles.
+    """
+
+    def __init__(self, settings):
+        self.settings = settings
+        self.kept = {}  # by (path and query)
+        self.flights = {}  # the same: the tasks that ask at this moment
+        self.failures = 0
+        self.failing_since = self.next_try = 0.0
+        self.reason = ""
+        self.token = settings.token
+        self.http = None
+
+    async def get(self, prompt_id, selectors):
+        """Return the Prompt; raise Refused or Unavailable."""
+        key = f"/prompts/{quote(prompt_id, safe='')}"
+        if selectors:
+            key += f"?{urlencode(selectors)}"
+        prompt = self.kept.get(key)
+        age = time.monotonic() - prompt.validated if prompt else math.inf
+        if age > self.settings.max_age:
+            prompt = None
+        if age > self.settings.ttl / 2:
+            flight = self._flight(key)
+            if prompt is None or (age > self.settings.ttl and self.failures == 0):
+                try:
+                    return await self._land(flight)
+                except Unavailable:
+                    if prompt is None:
+                        raise
+        return prompt
+
+    def _flight(self, key):
+        """Return the one task that asks for this, started if need be; None while promptd is left alone."""
+        flight = self.flights.get(key)
+        if flight is None and time.monotonic() >= self.next_try:
+            flight = self.flights[key] = asyncio.create_task(self._ask(key))
+            flight.add_done_callback(lambda done: self._note_landing(key, done))
+        return flight
+
+    def _note_landing(self, key, flight):
+        del self.flights[key]
+        if not flight.cancelled():
+            flight.exception()  # nobody may have waited for it
+
+    async def _land(self, flight):
+        if flight is None:
+            raise Unavailable(self.reason)
+        return await asyncio.shield(flight)  # it goes on for others if this request is cancelled
+
+    async def _ask(self, key):
+        asked = time.monotonic()
+        try:
+            response = await self._fetch(key)
+            prompt = self._take(key, response)
+            prompt.note_validation(response, asked)
+        except Unavailable as error:
+            self._note_failure(error)
+            raise
+        except Refused:
+            self.kept.pop(key, None)
+            self._note_success()
+            raise
+        self._note_success()
+        return prompt
+
+    async def _fetch(self, key):
+        """Ask promptd, and once more where the token turns out to be an old one."""
+        if self.settings.token_file and not self.token:
+            self._read_token()
+        response = await self._send(key)
+        if response.status_code == 401 and self._read_token():
+            response = await self._send(key)
+        return response
+
+    async def _send(self, key):
+        kept = self.kept.get(key)
+        headers = {"Accept": "application/json", "User-Agent": "promptd-companion"}
+        if kept:
+            headers["If-None-Match"] = kept.etag
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
+        if self.http is None:
+            self.http = httpx.AsyncClient(timeout=self.settings.timeout)
+        try:
+            request = self.http.get(self.settings.url.rstrip("/") + key, headers=headers)
+            return await asyncio.wait_for(request, self.settings.timeout)
+        except asyncio.TimeoutError:
+            raise Unavailable(f"no answer within {self.settings.timeout:g} s") from None
+        except httpx.TransportError as error:
+            raise Unavailable(f"{type(error).__name__}: {error}".rstrip(": ")) from None
+        except Exception as error:  # whatever else a library can do: what is kept still serves
+            raise Unavailable(type(error).__name__) from error
+
+    def _read_token(self):
+        """Read the token file; return whether the token is another one now."""
+        before = self.token
+        if self.settings.token_file:
+            try:
+                with open(self.settings.token_file, encoding="utf-8") as file:
+                    self.token = file.read().strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise Unavailable(f"PROMPTD_TOKEN_FILE cannot be read: {error}") from None
+            if not is_token(self.token):
+                self.token = ""
+                raise Unavailable("PROMPTD_TOKEN_FILE holds no token")
+        return self.token != before
+
+    def _take(self, key, response):
+        """Make the kept prompt of promptd's answer."""
+        prompt = self.kept.get(key)
+        if response.status_code == 200:
+            try:
+                prompt = Prompt.parse(response)
+            except (ValueError, KeyError, TypeError) as error:
+                raise Unavailable(f"an answer that is not promptd's: {error!r}") from None
+            self._forget_old()
+            self.kept[key] = prompt
+        elif response.status_code != 304 or prompt is None:
+            raise refusal(response)
+        return prompt
+
+    def _forget_old(self):
+        oldest = time.monotonic() - self.settings.max_age
+        for key in [key for key, prompt in self.kept.items() if prompt.validated < oldest]:
+            del self.kept[key]
+
+    def _note_failure(self, error):
+        self.reason = str(error)
+        now = time.monotonic()
+        if now < self.next_try:
+            return  # one of several that were under way
+        if self.failures == 0:
+            self.failing_since = now
+            log.warning("promptd at %s fails: %s. The last good prompts are served, for up to %g s",
+                        self.settings.url, error, self.settings.max_age)
+        self.failures += 1
+        pause = max(FIRST_PAUSE_S * 2 ** min(self.failures - 1, 10), error.wait)
+        self.next_try = now + min(pause, LONGEST_PAUSE_S)
+
+    def _note_success(self):
+        if self.failures > 0:
+            log.warning("promptd at %s answers again, after %.1f s", self.settings.url,
+                        time.monotonic() - self.failing_since)
+        self.failures = 0
+        self.next_try = 0.0
+
+
+def refusal(response):
+    """Return what an answer other than 200 and 304 means. A 404 is promptd's word only if it says so in
+    JSON: one of a load balancer on the way must take no prompt away."""
+    try:
+        detail = json.loads(response.content)["detail"]
+    except (ValueError, KeyError, TypeError):
+        detail = None
+    about_the_prompt = 400 <= response.status_code < 500 and response.status_code not in NOT_ABOUT_THE_PROMPT
+    if about_the_prompt and detail is not None:
+        return Refused(response.status_code, detail if isinstance(detail, str) else json.dumps(detail))
+    error = Unavailable(f"status {response.status_code}")
+    wait = response.headers.get("retry-after", "")
+    error.wait = float(wait) if wait.isdecimal() else 0.0
+    return error
+
+
+def text_of(value):
+    """Return a value as it stands in a text, as in promptd's own rendering; None if it is no text."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (bool, int, float)):
+        return json.dumps(value)
+    return None
+
+
+def choose_values(prompt, given, on_missing):
+    """Return the text for each variable that has one, by name."""
+    values = {}
+    for name, declared in prompt.variables.items():
+        value = given.get(name)
+        if value is None:
+            value = declared.get("default")
+        if value is None and not declared.get("required", True):
+            value = ""
+        if value is not None:
+            values[name] = text_of(value)
+            if values[name] is None:
+                raise PromptError(422, f"prompt_variables: {name!r} must be a string, a number or a boolean")
+    missing = sorted(prompt.variables.keys() - values.keys())
+    if missing and on_missing == "error":
+        raise PromptError(422, f"prompt {prompt.answer['prompt_id']!r} lacks a value for "
+                               f"{', '.join(map(repr, missing))}: give it in prompt_variables")
+    return values
+
+
+def fill(prompt, values):
+    """Return the prompt's messages with the values in their placeholders: one pass, a value is never looked
+    into. promptd tells each placeholder as {name}, whatever form its file has."""
+    messages = copy.deepcopy(prompt.answer["prompt_template"])
+    if not values:
+        return messages
+    placeholder = re.compile(r"\{(" + "|".join(map(re.escape, values)) + r")\}")
+
+    def filled(text):
+        return placeholder.sub(lambda match: values[match[1]], text) if isinstance(text, str) else text
+
+    for message in messages:
+        content = message.get("content")
+        message["content"] = filled(content)
+        for part in content if isinstance(content, list) else ():
+            if "text" in part:
+                part["text"] = filled(part["text"])
+    return messages
+
+
+def as_responses(messages, params):
+    """Return chat messages and parameters in the form of the Responses API: (input items, parameters)."""
+    messages = [{**message, "content": [{"type": "text", "text": message["content"]}]}
+                if message.get("role") == "system" and isinstance(message.get("content"), str) else message
+                for message in messages]  # else they would be `instructions`, which guardrails may not read
+    request = LiteLLMResponsesTransformationHandler().transform_request(
+        model="", messages=messages, optional_params=dict(params), litellm_params={}, headers={},
+        litellm_logging_obj=SimpleNamespace())
+    own = ResponsesAPIOptionalRequestParams.__annotations__
+    converted = {name: value for name, value in request.items() if name in own and value is not None}
+    return request["input"], {**{name: params[name] for name in params if name in own}, **converted}
+
+
+def join_chat(data, messages, params):
+    data["messages"] = messages + list(data.get("messages") or [])
+    return params
+
+
+def join_responses(data, messages, params):
+    items, params = as_responses(messages, params)
+    own = data.get("input")
+    data["input"] = items + ([{"role": "user", "content": own}] if isinstance(own, str) else list(own or []))
+    return params
+
+
+JOIN = {"completion": join_chat, "acompletion": join_chat, "responses": join_responses, "aresponses": join_responses}
+
+
+class Served(dict):
+    """What goes into the request's metadata. Of a type of its own: a caller can write the same keys there."""
+
+    def header(self):
+        name = quote(self["prompt_id"], safe="/")
+        if self["version"] is not None:
+            name += f"@{self['version']}"
+        details = {"labels": ",".join(self["labels"]), "etag": self["etag"].strip('"'),
+                   "revision": self.get("revision"), "source-revision": self.get("source_revision")}
+        return "; ".join([name, *(f"{key}={value}" for key, value in details.items() if value)])
+
+
+def read_question(data):
+    """Return the prompt's id, what chooses the version, and the values, as the caller gave them."""
+    prompt_id, variables = data["prompt_id"], data.get("prompt_variables")
+    if not isinstance(prompt_id, str):
+        raise PromptError(422, "prompt_id must be a string")
+    if not isinstance(variables, (dict, type(None))):
+        raise PromptError(422, "prompt_variables must be an object")
+    selectors = {}
+    for key, name in SELECTORS.items():
+        value = data.get(key)
+        if isinstance(value, bool) or not isinstance(value, (str, int, type(None))):
+            raise PromptError(422, f"{key} must be a string or a number")
+        if value not in (None, ""):
+            selectors[name] = str(value)
+    for text in (prompt_id, *selectors.values()):
+        if not 1 <= len(text.encode("utf-8", "replace")) <= LONGEST_NAME_BYTES or not text.isprintable():
+            raise PromptError(422, "prompt_id, prompt_version and prompt_label are printable and have 1 to "
+                                   f"{LONGEST_NAME_BYTES} bytes")
+    return prompt_id, selectors, variables or {}
+
+
+def allowed_projects(user_api_key_dict):
+    """Return the projects that key and team may both see; None for all."""
+    allowed = None
+    for metadata in (user_api_key_dict.metadata, user_api_key_dict.team_metadata):
+        projects = (metadata or {}).get(PROJECTS)
+        if projects is None:
+            continue
+        if isinstance(projects, str):
+            projects = [projects]
+        if not isinstance(projects, list):
+            raise PromptError(403, f"{PROJECTS} in the metadata of this key or team must be a list of projects")
+        allowed = set(map(str, projects)) if allowed is None else allowed & set(map(str, projects))
+    return allowed
+
+
+def sees_requests(callback):
+    """Whether a callback looks at a request before it is sent."""
+    return isinstance(callback, CustomGuardrail) or (
+        isinstance(callback, CustomLogger) and "async_pre_call_hook" in vars(type(callback)))
+
+
+def refuse_a_late_place():
+    """Raise where a guardrail would see the request before the prompt's text is in it: what LiteLLM loads
+    stays in the order of the configuration, and this runs while it is loaded."""
+    proxy = sys.modules.get("litellm.proxy.proxy_server")
+    if proxy is None:
+        return
+    settings = proxy.proxy_config.get_config_state().get("litellm_settings") or {}
+    callbacks = settings.get("callbacks") or []
+    first = callbacks[0] if isinstance(callbacks, list) and callbacks else callbacks
+    ahead = [type(callback).__name__ for callback in litellm.callbacks if sees_requests(callback)]
+    if isinstance(first, str) and not first.startswith(f"{__name__}."):
+        ahead.append(first)
+    if ahead:
+        raise ValueError(f"{', '.join(ahead)} would not see the text of prompts: put {__name__}.handler first in "
+                         "litellm_settings.callbacks, and guardrails under the key `guardrails`")
+
+
+async def refuse_beyond_budget(model, key):
+    """Raise if the key, or its team, has spent what it may spend on this model."""
+    from litellm.proxy.proxy_server import model_max_budget_limiter
+
+    if key.model_max_budget:
+        await model_max_budget_limiter.is_key_within_model_budget(user_api_key_dict=key, model=model)
+    if key.team_id is not None and key.team_model_max_budget:
+        await model_max_budget_limiter.is_team_within_model_budget(
+            team_id=key.team_id, team_model_max_budget=key.team_model_max_budget,
+            key_model_max_budget=key.model_max_budget, model=model)
+
+
+class Companion(CustomLogger):
+    def __init__(self, settings):
+        super().__init__()
+        self.settings = settings
+        self.prompts = Prompts(settings)
+
+    async def async_pre_call_hook(self, user_api_key_dict, cache, data, call_type):
+        """Put the prompt that a request names into it."""
+        if data.get("prompt_id") is None:
+            return None
+        if call_type not in JOIN:
+            raise PromptError(422, "prompt_id works at /v1/chat/completions and /v1/responses")
+        self._refuse_hidden_text(data)
+        prompt_id, selectors, given = read_question(data)
+        projects = allowed_projects(user_api_key_dict)
+        try:
+            prompt = await self._find(prompt_id, selectors, projects)
+        except PromptError as error:
+            if error.status_code == 404 and self.settings.on_missing == "pass":
+                return None
+            raise
+        values = choose_values(prompt, given, self.settings.on_missing)
+        params = JOIN[call_type](data, fill(prompt, values), prompt.answer["prompt_template_optional_params"] or {})
+        self._set_params(data, params)
+        await self._set_model(data, prompt.answer["prompt_template_model"], user_api_key_dict)
+        for key in REQUEST_KEYS:
+            data.pop(key, None)
+        self._note(data, prompt, projects)
+        return data
+
+    async def async_post_call_response_headers_hook(self, data, user_api_key_dict, response, request_headers=None,
+                                                    litellm_call_info=None):
+        """Tell the caller which prompt was used."""
+        for bucket in ("metadata", "litellm_metadata"):
+            served = (data.get(bucket) or {}).get(METADATA)
+            if isinstance(served, Served):
+                return {HEADER: served.header()}
+        return None
+
+    def _refuse_hidden_text(self, data):
+        """A guardrail that has looked already saw the request without the prompt's text."""
+        ahead = []
+        for callback in litellm.callbacks:
+            if callback is self:
+                break
+            if sees_requests(callback):
+                ahead.append(callback)
+        ahead += [callback for callback in litellm.callbacks if getattr(callback, "scan_raw_request", False)]
+        names = sorted({getattr(callback, "guardrail_name", None) or type(callback).__name__ for callback in ahead}
+                       | pipeline_managed_guardrail_names(data, "pre_call"))
+        if names:
+            raise PromptError(500, f"{', '.join(names)} would not see the text of prompts: load promptd_companion first, "
+                                   "and use neither scan_raw_request nor pre_call pipelines with prompts")
+
+    async def _find(self, prompt_id, selectors, projects):
+        """Return the prompt, if these projects hold it: the others are as if they were not."""
+        unknown = PromptError(404, f"promptd has no prompt {prompt_id!r}"
+                                   f"{''.join(f' with {key} {value!r}' for key, value in selectors.items())}")
+        try:
+            prompt = await self.prompts.get(prompt_id, selectors)
+        except Refused as error:
+            if projects is not None:  # its words may name other prompts
+                raise unknown from None
+            raise PromptError(error.status, f"promptd: {error}") from None
+        except Unavailable as error:
+            log.warning("no answer for prompt %r, and none is kept: %s", prompt_id, error)
+            raise PromptError(503, f"prompt {prompt_id!r} is not at hand: promptd does not answer") from None
+        if projects is not None and prompt.answer.get("project_name") not in projects:
+            raise unknown
+        return prompt
+
+    def _set_params(self, data, params):
+        if self.settings.parameters == "ignore":
+            return
+        for name, value in copy.deepcopy(params).items():
+            if self.settings.parameters == "override" or data.get(name) is None:
+                data[name] = value
+
+    async def _set_model(self, data, model, user_api_key_dict):
+        """Take the prompt's model, as if the caller had asked for it: with the same permissions, budgets and
+        guardrails, which LiteLLM has looked up for another model or for none."""
+        from litellm.proxy.proxy_server import llm_router
+
+        if model is None or self.settings.parameters == "ignore" or data.get("model") == model:
+            return
+        if self.settings.parameters == "fill" and data.get("model") is not None:
+            return
+        await can_key_call_resolved_model(model=model, llm_model_list=None, valid_token=user_api_key_dict,
+                                          llm_router=llm_router)
+        await refuse_beyond_budget(model, user_api_key_dict)
+        data["model"] = model
+        data.update(check_and_merge_model_level_guardrails(data=data, llm_router=llm_router,
+                                                           trust_client_model_info=False))
+
+    @staticmethod
+    def _note(data, prompt, projects):
+        answer = prompt.answer
+        revisions = prompt.revisions if projects is None else {}  # they change with others' prompts too
+        get_or_create_metadata_bucket(data)[1][METADATA] = Served(
+            prompt_id=answer["prompt_id"], version=answer["version"], labels=list(answer["labels"]),
+            etag=prompt.etag, **revisions)
+
+
+refuse_a_late_place()
+handler = Companion(Settings.from_environment())
