@@ -27,6 +27,16 @@ model_list:
   - {model_name: better, litellm_params: {<<: *params, model: openai/better}}
   - {model_name: guarded, litellm_params: {<<: *params, model: openai/guarded, guardrails: [no-snow]}}
   - {model_name: costly, litellm_params: {<<: *params, model: openai/costly, input_cost_per_token: 1, output_cost_per_token: 1}}
+  - {model_name: watched, litellm_params: {<<: *params, model: openai/watched}}
+  - {model_name: piped, litellm_params: {<<: *params, model: openai/piped}}
+policies:
+  snowless: {guardrails: {add: [no-snow]}}
+  pipeline:
+    guardrails: {add: [no-snow]}
+    pipeline: {mode: pre_call, steps: [{guardrail: no-snow}]}
+policy_attachments:
+  - {policy: snowless, models: [watched]}
+  - {policy: pipeline, models: [piped]}
 guardrails:
   - guardrail_name: no-dynamite
     litellm_params:
@@ -39,6 +49,12 @@ guardrails:
       guardrail: litellm_content_filter
       mode: pre_call
       blocked_words: [{keyword: snow, action: BLOCK}]
+  - guardrail_name: raw
+    litellm_params:
+      guardrail: litellm_content_filter
+      mode: pre_call
+      scan_raw_request: true
+      blocked_words: [{keyword: hail, action: BLOCK}]
 """
 
 PROMPTS = {
@@ -74,6 +90,8 @@ prompt_template_optional_params:
   response_format: {type: json_object}
 """,
     "guarded.yaml": "prompt_template: 'Tell of {what}.'\nprompt_template_model: guarded\n",
+    "watched.yaml": "prompt_template: 'Tell of {what}.'\nprompt_template_model: watched\n",
+    "piped.yaml": "prompt_template: Tell.\nprompt_template_model: piped\n",
     "costly.yaml": "prompt_template: Think hard.\nprompt_template_model: costly\n",
     "nowhere.yaml": "prompt_template: x\nprompt_template_model: not-served\n",
     "explosive.yaml": "prompt_template: Make dynamite.\n",
@@ -298,9 +316,18 @@ class Companion(Fixture):
             with self.subTest(path):
                 self.assertIn("dynamite", self.refused(400, "explosive", path=path))
                 self.refused(400, "support/greet", {"name": "dynamite"}, path=path)
-                # This one guards a model, which only the prompt brings.
-                self.assertIn("snow", self.refused(400, "guarded", {"what": "snow"}, path=path))
+                # These two guard a model, which only the prompt brings.
+                for name in ("guarded", "watched"):
+                    self.assertIn("snow", self.refused(400, name, {"what": "snow"}, path=path))
         self.sent("support/greet", {"name": "snow"})
+
+    def test_a_guardrail_that_would_not_see_the_text_refuses_the_request(self):
+        self.sent(None, guardrails=["raw"])
+        error = self.refused(500, "plain", guardrails=["raw"])
+        self.assertTrue(error.startswith("raw would not see the text of the prompt: "), error)
+        self.sent(None, model="piped")
+        error = self.refused(500, "piped")
+        self.assertTrue(error.startswith("no-snow would not see the text of the prompt: "), error)
 
     def test_what_was_served_is_told(self):
         told = self.promptd.get("/prompts/support/greet", TOKEN)
@@ -327,6 +354,78 @@ class Companion(Fixture):
         self.sent(None, metadata={"promptd": {"prompt_id": "x", "version": "1", "labels": [],
                                               "etag": "y"}})
         self.assertNotIn("x-promptd-prompt", self.answer.headers)
+
+
+class Fill(Fixture):
+    """The caller's model and parameters first, and what is missing passes."""
+
+    environment = {"PROMPTD_PARAMETERS": "fill", "PROMPTD_ON_MISSING": "pass"}
+
+    def test_the_caller_wins(self):
+        body = self.sent("support/greet", {"name": "Ada"}, temperature=1)
+        self.assertEqual((body["model"], body["temperature"], body["max_tokens"]), ("cheap", 1, 50))
+        self.assertEqual(body["messages"], GREETING + ASKED)
+
+    def test_the_prompt_fills(self):
+        body = self.sent("support/greet", {"name": "Ada"}, model=None)
+        self.assertEqual((body["model"], body["temperature"]), ("better", 0.25))
+        error = self.refused(403, "support/greet", {"name": "Ada"}, model=None, key="sk-cheap-key")
+        self.assertIn("better", error)
+
+    def test_a_missing_variable_stays_a_placeholder(self):
+        body = self.sent("support/greet", {"mood": "{name}"})
+        self.assertEqual([message["content"] for message in body["messages"]],
+                         ["You greet {name}.", "Be {name}.", "Well?"])
+
+    def test_a_request_for_an_unknown_prompt_goes_on_without(self):
+        self.assertEqual(self.sent("plane")["messages"], ASKED)
+        self.assertNotIn("x-promptd-prompt", self.answer.headers)
+        self.assertEqual(self.sent("sales/offer", key="sk-support-team")["messages"], ASKED)
+
+
+class Ignore(Fixture):
+    """The prompt's messages alone."""
+
+    environment = {"PROMPTD_PARAMETERS": "ignore"}
+
+    def test_model_and_parameters_are_the_callers(self):
+        body = self.sent("support/greet", {"name": "Ada"})
+        self.assertEqual((body["model"], body["messages"]), ("cheap", GREETING + ASKED))
+        self.assertTrue(body.keys().isdisjoint({"temperature", "max_tokens"}))
+        self.assertEqual(self.sent("support/greet", {"name": "Ada"}, key="sk-cheap-key")["model"],
+                         "cheap")
+
+
+class Start(support.TestCase):
+    """The proxy does not start where something would look at requests before the companion."""
+
+    OURS = "callbacks: [promptd_companion.handler, observer.handler]"
+
+    def refusal(self, config, environment=None):
+        with tempfile.TemporaryDirectory() as directory:
+            shutil.copytree(support.HERE / "proxy", directory, dirs_exist_ok=True)
+            support.copy_companion(directory)
+            write_files(directory, {"config.yaml": config.replace("OPENAI", "http://127.0.0.1:9")})
+            proxy = Proxy(directory, environment)
+            self.assertNotEqual(proxy.wait(), 0)
+            return proxy.log()
+
+    def test_second_in_the_list(self):
+        log = self.refusal(CONFIG.replace(
+            self.OURS, "callbacks: [observer.handler, promptd_companion.handler]"))
+        self.assertIn("observer.handler would not see the text of prompts: put "
+                      "promptd_companion.handler first in litellm_settings.callbacks", log)
+
+    def test_guardrails_of_the_old_kind_in_front(self):
+        log = self.refusal(CONFIG.replace(self.OURS, """guardrails:
+    - old: {callbacks: [hidden.handler], default_on: true}
+  """ + self.OURS))
+        self.assertIn("Hidden would not see the text of prompts: put promptd_companion.handler first",
+                      log)
+
+    def test_a_wrong_setting(self):
+        log = self.refusal(CONFIG, {"PROMPTD_TTL": "2s"})
+        self.assertIn("PROMPTD_TTL is '2s': give it a number of seconds", log)
 
 
 def text_of_items(items):

@@ -49,10 +49,12 @@ from litellm.integrations.custom_guardrail import CustomGuardrail
 from litellm.integrations.custom_logger import CustomLogger
 from litellm.litellm_core_utils.core_helpers import get_or_create_metadata_bucket
 from litellm.proxy.auth.auth_checks import can_key_call_resolved_model
+from litellm.proxy.litellm_pre_call_utils import add_guardrails_from_policy_engine
 from litellm.proxy.utils import (
     check_and_merge_model_level_guardrails,
     pipeline_managed_guardrail_names,
 )
+from litellm.types.guardrails import GuardrailEventHooks
 from litellm.types.llms.openai import ResponsesAPIOptionalRequestParams
 
 log = logging.getLogger("LiteLLM Proxy.promptd")
@@ -494,7 +496,6 @@ class Companion(CustomLogger):
             return None
         if call_type not in JOIN:
             raise PromptError(422, "prompt_id works at /v1/chat/completions and /v1/responses")
-        self._refuse_hidden_text(data)
         prompt_id, selectors, given = read_question(data)
         projects = allowed_projects(user_api_key_dict)
         try:
@@ -507,6 +508,7 @@ class Companion(CustomLogger):
         params = JOIN[call_type](data, fill(prompt, values), prompt.answer["prompt_template_optional_params"] or {})
         self._set_params(data, params)
         await self._set_model(data, prompt.answer["prompt_template_model"], user_api_key_dict)
+        self._refuse_hidden_text(data)
         for key in REQUEST_KEYS:
             data.pop(key, None)
         self._note(data, prompt, projects)
@@ -522,19 +524,23 @@ class Companion(CustomLogger):
         return None
 
     def _refuse_hidden_text(self, data):
-        """A guardrail that has looked already saw the request without the prompt's text."""
-        ahead = []
+        """Some guardrails have looked already, or look at what the caller sent: raise if one is to guard
+        this request."""
+        blind = []
         for callback in litellm.callbacks:
             if callback is self:
                 break
             if sees_requests(callback):
-                ahead.append(callback)
-        ahead += [callback for callback in litellm.callbacks if getattr(callback, "scan_raw_request", False)]
-        names = sorted({getattr(callback, "guardrail_name", None) or type(callback).__name__ for callback in ahead}
-                       | pipeline_managed_guardrail_names(data, "pre_call"))
+                blind.append(callback)
+        blind += [callback for callback in litellm.callbacks
+                  if isinstance(callback, CustomGuardrail) and callback.scan_raw_request
+                  and callback.should_run_guardrail(data, GuardrailEventHooks.pre_call)]
+        names = {getattr(callback, "guardrail_name", None) or type(callback).__name__ for callback in blind}
+        names |= pipeline_managed_guardrail_names(data, "pre_call")
         if names:
-            raise PromptError(500, f"{', '.join(names)} would not see the text of prompts: load promptd_companion first, "
-                                   "and use neither scan_raw_request nor pre_call pipelines with prompts")
+            raise PromptError(500, f"{', '.join(sorted(names))} would not see the text of the prompt: load "
+                                   "promptd_companion first, and use neither scan_raw_request nor pre_call "
+                                   "pipelines with prompts")
 
     async def _find(self, prompt_id, selectors, projects):
         """Return the prompt, if these projects hold it: the others are as if they were not."""
@@ -573,8 +579,11 @@ class Companion(CustomLogger):
                                           llm_router=llm_router)
         await refuse_beyond_budget(model, user_api_key_dict)
         data["model"] = model
-        data.update(check_and_merge_model_level_guardrails(data=data, llm_router=llm_router,
-                                                           trust_client_model_info=False))
+        await add_guardrails_from_policy_engine(
+            data=data, metadata_variable_name=get_or_create_metadata_bucket(data)[0],
+            user_api_key_dict=user_api_key_dict)
+        data.update(check_and_merge_model_level_guardrails(
+            data=data, llm_router=llm_router, trust_client_model_info=False))
 
     @staticmethod
     def _note(data, prompt, projects):
