@@ -95,8 +95,8 @@ class Answer:
         return self.json["error"]["message"]
 
 
-def request(url, method, path, body=None, token=None):
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=DEADLINE_S)
+def request(url, method, path, body=None, token=None, timeout_s=DEADLINE_S):
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=timeout_s)
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     if body is not None:
         headers["Content-Type"] = "application/json"
