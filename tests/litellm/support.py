@@ -342,7 +342,7 @@ class TestCase(unittest.TestCase):
         super().run(result)
         if len(result.failures) + len(result.errors) > before:
             for thing in self.started:
-                print(f"\n{type(thing).__name__}'s log in {self.id()}:\n{thing.log()[-20000:]}",
+                print(f"\n{type(thing).__name__}'s log in {self.id()}:\n{thing.log()[-200000:]}",
                       file=sys.stderr)
         return result
 

@@ -108,6 +108,16 @@ class PromptsTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(await self.get(), "two")
         self.assertEqual(len(self.script.requests), 2)
 
+    async def test_the_age_counts_from_the_question(self):
+        async def slow():
+            self.now += 1.9
+            return answer("one")
+
+        self.serve(slow, answer("two", '"2"'))
+        self.assertEqual(await self.get(), "one")
+        self.now += 0.2
+        self.assertEqual(await self.get(), "two")
+
     async def test_past_the_ttl_a_request_waits_for_the_new_one(self):
         self.serve(answer("one"), answer("two", '"2"'))
         await self.get()
@@ -162,6 +172,7 @@ class PromptsTest(unittest.IsolatedAsyncioTestCase):
             "500": detail(500), "503": detail(503), "timeout": never, "redirect": detail(302),
             "a page": httpx.Response(200, text="<html>"), "a list": httpx.Response(200, json=[]),
             "no ETag": httpx.Response(200, json={"prompt_template": [], "variables": {}}),
+            "405": detail(405), "421": detail(421),
             "a balancer's 404": httpx.Response(404, text="default backend - 404"),
             "a bug": ZeroDivisionError(),
         }
@@ -218,6 +229,24 @@ class PromptsTest(unittest.IsolatedAsyncioTestCase):
         self.now += 3
         await asyncio.gather(*map(self.get, names))
         self.assertEqual(self.prompts.failures, 1)
+
+    async def test_a_late_success_ends_the_pause(self):
+        gate = asyncio.Event()
+
+        async def late():
+            await gate.wait()
+            return answer("late")
+
+        self.serve(answer("one"), late, REFUSED, answer("two", '"2"'), timeout=10)
+        await self.get()
+        other = asyncio.create_task(self.get("other"))
+        await asyncio.sleep(0)
+        self.now += 2.1
+        await self.get()
+        self.assertEqual(self.prompts.failures, 1)
+        gate.set()
+        await other
+        self.assertEqual(await self.get(), "two")
 
     async def test_retry_after_is_respected(self):
         self.serve(answer("one"), detail(429, **{"Retry-After": "7"}), answer("two", '"2"'))
@@ -278,6 +307,21 @@ class PromptsTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual([request.headers["Authorization"] for request in self.script.requests],
                          ["Bearer old", "Bearer old", "Bearer new"])
 
+    async def test_one_reading_of_the_token_serves_all_flights(self):
+        with tempfile.TemporaryDirectory() as directory:
+            write_files(directory, {"token": "old"})
+
+            async def answer_by_token(request):
+                if request.headers["Authorization"] == "Bearer old":
+                    write_files(directory, {"token": "new"})
+                    return detail(401)
+                return answer("one")
+
+            self.serve(REFUSED, token_file=f"{directory}/token")
+            self.prompts.http = httpx.AsyncClient(transport=httpx.MockTransport(answer_by_token))
+            names = [f"greet{number}" for number in range(10)]
+            self.assertEqual(await asyncio.gather(*map(self.get, names)), ["one"] * 10)
+
     async def test_a_token_that_no_header_can_hold_is_told_nowhere(self):
         with tempfile.TemporaryDirectory() as directory:
             for text in ("two words", "two\nlines", "wärter"):
@@ -295,7 +339,8 @@ class PromptsTest(unittest.IsolatedAsyncioTestCase):
         messages = companion.fill(prompt, {"name": "Ada"})
         messages[0]["content"] = messages[0]["more"] = "changed"
         data = {}
-        companion.Companion(Settings())._set_params(data, {"stop": ["x"]})
+        companion.Companion(Settings())._set_params(
+            data, prompt.answer["prompt_template_optional_params"])
         data["stop"].append("y")
         self.assertEqual(json.dumps(prompt.answer), before)
 
@@ -323,6 +368,10 @@ class SettingsTest(unittest.TestCase):
                            ("ON_MISSING", "fail"), ("PARAMETERS", "merge")):
             with self.assertRaisesRegex(ValueError, f"PROMPTD_{name} is '{text}': give it"):
                 self.read(**{f"PROMPTD_{name}": text})
+        for text in ("promptd:8080", "ftp://promptd", "http://", "http://user:words@promptd"):
+            with self.assertRaisesRegex(ValueError, "PROMPTD_URL is no address") as caught:
+                self.read(PROMPTD_URL=text)
+            self.assertNotIn("words", str(caught.exception))
         with self.assertRaises(ValueError) as caught:
             self.read(PROMPTD_TOKEN="two words")
         self.assertNotIn("words", str(caught.exception))

@@ -260,14 +260,23 @@ class Companion(Fixture):
     def test_unknown_and_unfit_names(self):
         self.assertIn("Prompt 'plane' not found", self.refused(404, "plane"))
         # (Of a number, LiteLLM's own registry makes a 500 before the companion sees it.)
-        for name in ("", "x" * 201, "é" * 101, "a\nb", "a\0b", ["plain"]):
+        for name in ("", "x" * 201, "é" * 101, ["plain"]):
             with self.subTest(name=name):
                 self.refused(422, name)
+        # promptd answers each of these: none may make it look as if it failed.
+        for name in (".", "..", "...", "/", "a/", "//", "a/../plain", "a\nb", "a\0b", "%", "a?b", "#a",
+                     "\x7f", "plain/variables", "plain/render", "\u00a0", "é" * 100, "plain@", "@"):
+            with self.subTest(name=name):
+                answer = self.ask(name, **{key: "é" * 100 for key in ("prompt_label", "prompt_version")})
+                self.assertIn(answer.status, (400, 404, 422), answer.text)
+                answer = self.ask(name)
+                self.assertIn(answer.status, (400, 404, 422), answer.text)
         for more in ({"prompt_version": [1]}, {"prompt_version": True}, {"prompt_label": {}},
                      {"prompt_variables": ["x"]}):
             with self.subTest(more):
                 self.refused(422, "plain", **more)
         self.assertEqual(self.sent("plain")["messages"][0]["content"], "No project.")
+        self.assertNotIn("fails: ", self.proxy.log())
 
     def test_missing_variables(self):
         self.assertIn("lacks a value for 'name'", self.refused(422, "support/greet", {"mood": "x"}))

@@ -5,6 +5,7 @@ README.md and `promptd litellm-config` have to be looked at.
 """
 
 import hashlib
+import shutil
 import signal
 import subprocess
 import time
@@ -18,7 +19,7 @@ SUPPORT_TOKEN = "promptd-token-of-the-support-team"
 WRONG_TOKEN = "promptd-token-that-is-wrong"
 
 MODELS = """\
-general_settings: {master_key: os.environ/LITELLM_MASTER_KEY}
+general_settings: {custom_auth: keys.user_api_key_auth}
 model_list:
   - {model_name: cheap, litellm_params: {model: openai/cheap, api_base: OPENAI, api_key: none}}
   - {model_name: better, litellm_params: {model: openai/better, api_base: OPENAI, api_key: none}}
@@ -94,6 +95,7 @@ class Stock(support.TestCase):
         config = (MODELS.replace("OPENAI", cls.openai.url) + block
                   + OWN_ENTRIES.replace("PROMPTD,", f"{cls.promptd.url},"))
         write_files(cls.home, {"config.yaml": config})
+        shutil.copy(support.HERE / "proxy/keys.py", cls.home)
         cls.proxy = cls.start_proxy()
 
     @classmethod
@@ -116,12 +118,12 @@ class Stock(support.TestCase):
         self.started += [self.promptd, self.proxy]
         self.openai.bodies.clear()
 
-    def ask(self, prompt_id, variables=None, path="/v1/chat/completions", **more):
+    def ask(self, prompt_id, variables=None, path="/v1/chat/completions", key="sk-all", **more):
         body = {"model": "cheap", "prompt_id": prompt_id, **more}
         if variables is not None:
             body["prompt_variables"] = variables
         body.update({"input": "Well?"} if path == "/v1/responses" else {"messages": ASKED})
-        return self.proxy.post(path, body)
+        return self.proxy.post(path, body, key)
 
     def sent(self, *args, **kwargs):
         """Ask, and return the body that OpenAI got."""
@@ -207,13 +209,16 @@ class Stock(support.TestCase):
         self.assertIn("404 Not Found", self.failure("not-for-support")[1])
         self.assertEqual(self.texts("sales/offer", {"thing": "tea"}), ["Sell tea.", "Well?"])
 
+    def test_permissions_do_not_hold_for_the_prompts_model(self):
+        self.assertEqual(self.sent("greet", ADA, key="sk-cheap-key")["model"], "better")
+
     def test_promptd_slow(self):
         self.promptd.process.send_signal(signal.SIGSTOP)
         try:
             with self.assertRaises(TimeoutError):
                 support.request(self.proxy.url, "POST", "/v1/chat/completions",
                                 {"model": "cheap", "prompt_id": "slow", "messages": ASKED},
-                                self.proxy.KEY, timeout_s=3)
+                                "sk-all", timeout_s=3)
         finally:
             self.promptd.process.send_signal(signal.SIGCONT)
         wait_until(lambda: self.openai.bodies, "the caller had gone, its request came through")

@@ -15,6 +15,7 @@ from promptd import PROMPTS_D, STOP_DEADLINE, Promptd, clean_environment
 
 VERSION = os.environ["PROMPTD_VERSION"]
 EXAMPLES = "usr/share/doc/promptd/examples/prompts.d"
+LITELLM = PROMPTS_D.parent / "tools/litellm"
 UNIT = "usr/lib/systemd/system/promptd.service"
 CONFFILE = "etc/default/promptd"
 USERS = "etc/promptd/prompts.d"
@@ -29,6 +30,8 @@ CONTENTS = {
     "usr/share/doc/promptd/copyright": "-rw-r--r--",
     **{f"{EXAMPLES}/{path.relative_to(PROMPTS_D)}": "-rw-r--r--"
        for path in PROMPTS_D.rglob("*") if path.is_file()},
+    **{f"usr/share/doc/promptd/examples/litellm/{path.name}": "-rw-r--r--"
+       for path in LITELLM.iterdir() if path.is_file()},
     "usr/share/man/man5/promptd-prompts.5.gz": "-rw-r--r--",
     "usr/share/man/man8/promptd.8.gz": "-rw-r--r--",
     "usr/share/zsh/vendor-completions/_promptd": "-rw-r--r--",

@@ -52,8 +52,9 @@ debian_files(etc/default ${deploy}/promptd.default RENAME promptd)
 debian_files(${doc} LICENSE RENAME copyright)
 debian_files(${doc} README.md)
 debian_files(${doc} ${made_dir}/changelog.gz ${made_dir}/changelog.Debian.gz)
-install(DIRECTORY prompts.d DESTINATION ${doc}/examples COMPONENT debian EXCLUDE_FROM_ALL
-	FILE_PERMISSIONS OWNER_READ OWNER_WRITE GROUP_READ WORLD_READ)
+install(DIRECTORY prompts.d tools/litellm DESTINATION ${doc}/examples COMPONENT debian EXCLUDE_FROM_ALL
+	FILE_PERMISSIONS OWNER_READ OWNER_WRITE GROUP_READ WORLD_READ
+	PATTERN __pycache__ EXCLUDE)
 
 set(CPACK_GENERATOR DEB)
 set(CPACK_INSTALL_CMAKE_PROJECTS "${PROJECT_BINARY_DIR};promptd;debian;/")

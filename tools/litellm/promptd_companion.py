@@ -66,7 +66,7 @@ SELECTORS = {"prompt_version": "version", "prompt_label": "label", "prompt_envir
 REQUEST_KEYS = ("prompt_id", "prompt_variables", *SELECTORS)
 LONGEST_NAME_BYTES = 200
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 10  # between two tries of a promptd that fails
-NOT_ABOUT_THE_PROMPT = (401, 403, 408, 429)
+ABOUT_THE_PROMPT = (400, 404, 409, 422)
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,8 @@ class Settings:
                 raise ValueError(f"{variable} is {text!r}: give it one of "
                                  f"{', '.join(cls.CHOICES[name])}")
             given[name] = type(default)(text)
+        if not re.fullmatch(r"https?://[^@?#\s]+", given.get("url", cls.url)):
+            raise ValueError("PROMPTD_URL is no address: give it one like http://promptd:8080")
         if not is_token(given.get("token", "")):
             raise ValueError("PROMPTD_TOKEN holds no token: a token is one word of ASCII characters")
         return cls(**given)
@@ -158,9 +160,9 @@ class Prompt:
 class Prompts:
     """promptd's prompts, kept per worker process and asked for again after the TTL.
 
-    A prompt that is younger than the TTL is used as it is; past half of it, it is asked for again in the background. An older one waits for
-    the answer. While promptd fails, nobody waits for what is kept: the last answer serves until the maximum age, and one try
-    is made after each pause, which doubles.
+    A prompt that is younger than the TTL is used as it is; past half of it, it is asked for again in
+    the background. An older one waits for the answer. While promptd fails, nobody waits for what is
+    kept: the last answer serves until the maximum age, and tries are made after pauses that double.
     """
 
     def __init__(self, settings):
@@ -175,9 +177,10 @@ class Prompts:
 
     async def get(self, prompt_id, selectors):
         """Return the Prompt; raise Refused or Unavailable."""
-        key = f"/prompts/{quote(prompt_id, safe='')}"
+        # (A segment of dots alone would be taken out of the path on the way.)
+        key = f"/prompts/{quote(prompt_id, safe='', errors='replace').replace('.', '%2E')}"
         if selectors:
-            key += f"?{urlencode(selectors)}"
+            key += f"?{urlencode(selectors, errors='replace')}"
         prompt = self.kept.get(key)
         age = time.monotonic() - prompt.validated if prompt else math.inf
         if age > self.settings.max_age:
@@ -193,7 +196,7 @@ class Prompts:
         return prompt
 
     def _flight(self, key):
-        """Return the one task that asks for this, started if need be; None while promptd is left alone."""
+        """Return the one task that asks for this, started if need be; None in a pause."""
         flight = self.flights.get(key)
         if flight is None and time.monotonic() >= self.next_try:
             flight = self.flights[key] = asyncio.create_task(self._ask(key))
@@ -228,20 +231,19 @@ class Prompts:
 
     async def _fetch(self, key):
         """Ask promptd, and once more where the token turns out to be an old one."""
-        if self.settings.token_file and not self.token:
-            self._read_token()
-        response = await self._send(key)
-        if response.status_code == 401 and self._read_token():
-            response = await self._send(key)
+        token = self.token or self._read_token()
+        response = await self._send(key, token)
+        if response.status_code == 401 and self._read_token() != token:
+            response = await self._send(key, self.token)
         return response
 
-    async def _send(self, key):
+    async def _send(self, key, token):
         kept = self.kept.get(key)
         headers = {"Accept": "application/json", "User-Agent": "promptd-companion"}
         if kept:
             headers["If-None-Match"] = kept.etag
-        if self.token:
-            headers["Authorization"] = f"Bearer {self.token}"
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
         if self.http is None:
             self.http = httpx.AsyncClient(timeout=self.settings.timeout)
         try:
@@ -255,8 +257,7 @@ class Prompts:
             raise Unavailable(type(error).__name__) from error
 
     def _read_token(self):
-        """Read the token file; return whether the token is another one now."""
-        before = self.token
+        """Read the token file, if there is one, and return the token."""
         if self.settings.token_file:
             try:
                 with open(self.settings.token_file, encoding="utf-8") as file:
@@ -266,7 +267,7 @@ class Prompts:
             if not is_token(self.token):
                 self.token = ""
                 raise Unavailable("PROMPTD_TOKEN_FILE holds no token")
-        return self.token != before
+        return self.token
 
     def _take(self, key, response):
         """Make the kept prompt of promptd's answer."""
@@ -309,15 +310,15 @@ class Prompts:
 
 
 def refusal(response):
-    """Return what an answer other than 200 and 304 means. A 404 is promptd's word only if it says so in
-    JSON: one of a load balancer on the way must take no prompt away."""
+    """Return what an answer other than 200 and 304 means. A 404 is promptd's word only if it says so
+    in JSON: one of a load balancer on the way must take no prompt away."""
     try:
         detail = json.loads(response.content)["detail"]
     except (ValueError, KeyError, TypeError):
         detail = None
-    about_the_prompt = 400 <= response.status_code < 500 and response.status_code not in NOT_ABOUT_THE_PROMPT
-    if about_the_prompt and detail is not None:
-        return Refused(response.status_code, detail if isinstance(detail, str) else json.dumps(detail))
+    if response.status_code in ABOUT_THE_PROMPT and detail is not None:
+        text = detail if isinstance(detail, str) else json.dumps(detail, ensure_ascii=False)
+        return Refused(response.status_code, text)
     error = Unavailable(f"status {response.status_code}")
     wait = response.headers.get("retry-after", "")
     error.wait = float(wait) if wait.isdecimal() else 0.0
@@ -428,8 +429,8 @@ def read_question(data):
         if value not in (None, ""):
             selectors[name] = str(value)
     for text in (prompt_id, *selectors.values()):
-        if not 1 <= len(text.encode("utf-8", "replace")) <= LONGEST_NAME_BYTES or not text.isprintable():
-            raise PromptError(422, "prompt_id, prompt_version and prompt_label are printable and have 1 to "
+        if not 1 <= len(text.encode("utf-8", "replace")) <= LONGEST_NAME_BYTES:
+            raise PromptError(422, "prompt_id, prompt_version and prompt_label have 1 to "
                                    f"{LONGEST_NAME_BYTES} bytes")
     return prompt_id, selectors, variables or {}
 
