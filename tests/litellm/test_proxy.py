@@ -134,10 +134,11 @@ class Fixture(support.TestCase):
         directory = cls.directory / "proxy"
         shutil.copytree(support.HERE / "proxy", directory, dirs_exist_ok=True)
         support.copy_companion(directory)
-        write_files(directory, {"config.yaml": cls.config.replace("OPENAI", cls.openai.url)})
+        config = cls.config.replace("OPENAI", cls.openai.url)
+        write_files(directory, {"config.yaml": config.replace("PROMPTD,", f"{cls.promptd.url},")})
         cls.observed = directory / "observed"
         cls.proxy = cls.start_for_all(Proxy(directory, {
-            "PROMPTD_URL": cls.promptd.url, "PROMPTD_TOKEN_FILE": str(cls.directory / "token"),
+            "PROMPTD_URL": cls.promptd.url, "PROMPTD_TOKEN": TOKEN, "PROMPTD_TOKEN_FILE": str(cls.directory / "token"),
             "PROMPTD_TTL": str(TTL_S), "PROMPTD_TIMEOUT": "3", "OBSERVER_FILE": str(cls.observed),
             **cls.environment}, cls.workers)).wait_ready()
 
@@ -173,12 +174,25 @@ class Fixture(support.TestCase):
 
 
 class Companion(Fixture):
+    # LiteLLM's own client beside the companion: it must not take a prompt a second time.
+    config = CONFIG + """\
+prompts:
+  - prompt_id: stock
+    litellm_params: {prompt_integration: generic_prompt_management, prompt_id: plain,
+                     api_base: PROMPTD, api_key: os.environ/PROMPTD_TOKEN}
+"""
+
     def test_messages_model_and_parameters(self):
         body = self.sent("support/greet", {"name": "Ada"}, temperature=1)
         self.assertEqual(body["messages"], GREETING + ASKED)
         self.assertEqual((body["model"], body["temperature"], body["max_tokens"]),
                          ("better", 0.25, 50))
         self.assertEqual([name for name in body if "prompt" in name], [])
+
+    def test_litellms_own_client_beside_it(self):
+        self.assertEqual([message["content"] for message in self.sent("stock")["messages"]],
+                         ["No project.", "Well?"])
+        self.assertNotIn("x-promptd-prompt", self.answer.headers)
 
     def test_no_model_is_needed_where_the_prompt_has_one(self):
         self.assertEqual(self.sent("support/greet", {"name": "Ada"}, model=None)["model"], "better")
@@ -363,6 +377,7 @@ class Companion(Fixture):
         self.sent(None, metadata={"promptd": {"prompt_id": "x", "version": "1", "labels": [],
                                               "etag": "y"}})
         self.assertNotIn("x-promptd-prompt", self.answer.headers)
+        self.assertNotIn("Error in post_call_response_headers_hook", self.proxy.log())
 
 
 class Fill(Fixture):

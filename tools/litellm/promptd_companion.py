@@ -65,7 +65,8 @@ PROJECTS = "promptd_projects"
 SELECTORS = {"prompt_version": "version", "prompt_label": "label", "prompt_environment": "environment"}
 REQUEST_KEYS = ("prompt_id", "prompt_variables", *SELECTORS)
 LONGEST_NAME_BYTES = 200
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 10  # between two tries of a promptd that fails
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 5  # between two tries of a promptd that fails
+LONGEST_WAIT_S = 60  # if it asks to be left alone
 ABOUT_THE_PROMPT = (400, 404, 409, 422)
 
 
@@ -172,7 +173,7 @@ class Prompts:
         self.failures = 0
         self.failing_since = self.next_try = 0.0
         self.reason = ""
-        self.token = settings.token
+        self.token = "" if settings.token_file else settings.token
         self.http = None
 
     async def get(self, prompt_id, selectors):
@@ -298,8 +299,8 @@ class Prompts:
             log.warning("promptd at %s fails: %s. The last good prompts are served, for up to %g s",
                         self.settings.url, error, self.settings.max_age)
         self.failures += 1
-        pause = max(FIRST_PAUSE_S * 2 ** min(self.failures - 1, 10), error.wait)
-        self.next_try = now + min(pause, LONGEST_PAUSE_S)
+        pause = min(FIRST_PAUSE_S * 2 ** min(self.failures - 1, 10), LONGEST_PAUSE_S)
+        self.next_try = now + max(pause, min(error.wait, LONGEST_WAIT_S))
 
     def _note_success(self):
         if self.failures > 0:
