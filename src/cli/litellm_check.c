@@ -67,56 +67,102 @@ text_at(const struct value *map, const char *first, const char *second)
 	return is_text ? value->source : NULL;
 }
 
-/* What an entry asks promptd for. */
+/* What LiteLLM sends beside the id, or instead of it; NULL where that is nothing. */
+static const struct value *
+find_params(const struct value *entry)
+{
+	const struct value *params =
+		find_path(entry, "litellm_params", "provider_specific_query_params");
+	return params != NULL && params->kind == VALUE_MAP && params->count > 0 ? params : NULL;
+}
+
+static const char *
+param_at(const struct value *params, const char *name)
+{
+	return params != NULL ? text_at(params, name, NULL) : NULL;
+}
+
+/* Check that a version is what an entry asks for; either stands behind an @. */
 static void
 check_selection(const struct checking *checking, const struct value *entry,
-	const struct group *group, const char *id)
+	const struct group *group, const char *either)
 {
-	static const char params[] = "provider_specific_query_params";
-	const struct value *asked = find_path(entry, "litellm_params", params);
-	const struct value *map = asked != NULL && asked->kind == VALUE_MAP ? asked : entry;
-	const char *label = text_at(map, "label", NULL), *other = text_at(map, "environment", NULL);
-	const struct selector selector = {.version = text_at(map, "version", NULL),
-		.label = label != NULL ? label : other,
-		.project = text_at(map, "project_name", NULL),
-		.slug = text_at(map, "slug", NULL),
+	const struct value *params = find_params(entry);
+	const char *label = param_at(params, "label");
+	const struct selector selector = {.version = param_at(params, "version"),
+		.label = label != NULL ? label : param_at(params, "environment"),
+		.either = either,
+		.project = param_at(params, "project_name"),
+		.slug = param_at(params, "slug"),
 		.default_labels = checking->default_labels};
-	const struct selector nothing = {.default_labels = checking->default_labels};
+	const char *id = group->entries->prompt->id;
 	const struct entry *found;
 	const struct problem what = problem_at(checking, entry);
 	struct quote quote;
-	if (select_version(group, map == asked ? &selector : &nothing, &found) != SELECTION_FOUND)
+	if (select_version(group, &selector, &found) != SELECTION_FOUND)
 		TELL(checking, &what,
 			"no version of the prompt %s is what this entry asks for\nsee promptd show "
 			"%s",
 			text_quote(&quote, id), id);
 }
 
+/* Check an entry that names no id. */
 static void
-check_entry(const struct checking *checking, const struct value *entry)
+check_slug(const struct checking *checking, const struct value *entry, const char *slug)
 {
-	const char *integration = text_at(entry, "litellm_params", "prompt_integration");
-	const char *id = text_at(entry, "litellm_params", "prompt_id");
+	const char *project = param_at(find_params(entry), "project_name");
 	const struct problem what = problem_at(checking, entry);
+	const struct group *group;
 	struct quote quote;
-	if (integration == NULL || strcmp(integration, "generic_prompt_management") != 0)
-		return; /* another's */
-	if (id == NULL &&
-		find_path(entry, "litellm_params", "provider_specific_query_params") != NULL)
-		return; /* by its slug */
-	if (id == NULL) {
-		TELL(checking, &what,
-			"LiteLLM passes over this entry without a word\nrepeat its prompt_id in "
-			"litellm_params");
-		return;
-	}
-	const struct group *group = snapshot_find(checking->snapshot, id);
+	size_t found = select_slug(checking->snapshot, slug, project, NULL, &group);
+	if (found == 1)
+		check_selection(checking, entry, group, NULL);
+	else
+		TELL(checking, &what, "%s the slug %s\n%s",
+			found == 0 ? "no prompt has" : "more than one prompt has",
+			text_quote(&quote, slug),
+			found == 0 ? "correct it, or see promptd list"
+				   : "name its project_name, or give a prompt_id");
+}
+
+/* Check an entry by the id that LiteLLM sends, which may end in @ and a version or label. */
+static void
+check_id(const struct checking *checking, const struct value *entry, const char *id)
+{
+	const struct problem what = problem_at(checking, entry);
+	const char *at = strchr(id, '@');
+	bool has_either = at != NULL && at[1] != '\0';
+	const char *plain = has_either ? arena_copy(checking->arena, id, (size_t)(at - id)) : id;
+	const struct group *group = plain != NULL ? snapshot_find(checking->snapshot, plain) : NULL;
+	struct quote quote;
 	if (group != NULL)
-		check_selection(checking, entry, group, id);
+		check_selection(checking, entry, group, has_either ? at + 1 : NULL);
 	else
 		TELL(checking, &what,
 			"there is no prompt %s\ncorrect its prompt_id, or see promptd list",
 			text_quote(&quote, id));
+}
+
+static void
+check_entry(const struct checking *checking, const struct value *entry)
+{
+	const char *integration = text_at(entry, "litellm_params", "prompt_integration");
+	const struct value *params = find_params(entry);
+	const char *id = param_at(params, "prompt_id");
+	const char *slug = param_at(params, "slug");
+	const struct problem what = problem_at(checking, entry);
+	if (integration == NULL || strcmp(integration, "generic_prompt_management") != 0)
+		return; /* another's */
+	if (id == NULL)
+		id = text_at(entry, "litellm_params", "prompt_id");
+	if (id != NULL && *id != '\0')
+		check_id(checking, entry, id);
+	else if (slug != NULL)
+		check_slug(checking, entry, slug);
+	else
+		TELL(checking, &what,
+			"LiteLLM passes over this entry without a word\nrepeat its prompt_id in "
+			"litellm_params");
 }
 
 static bool
@@ -148,11 +194,23 @@ model_of(const struct checking *checking, const struct prompt *prompt)
 	return text_at(answer.first, "prompt_template_model", NULL);
 }
 
-/* Without a list of models they are in LiteLLM's database. */
+/* Whether all the models that the proxy serves stand in its model_list: they can be in its database, and in files
+ * that are included. */
+static bool
+has_all_models(const struct checking *checking)
+{
+	const struct value *models = document_find(checking->config, "model_list");
+	const struct value *stored =
+		find_path(checking->config, "general_settings", "store_model_in_db");
+	return models != NULL && models->kind == VALUE_LIST && models->count > 0 &&
+	       document_find(checking->config, "include") == NULL &&
+	       !(stored != NULL && stored->kind == VALUE_BOOL && stored->truth);
+}
+
 static void
 check_models(const struct checking *checking)
 {
-	if (document_find(checking->config, "model_list") == NULL)
+	if (!has_all_models(checking))
 		return;
 	for (size_t i = 0; i < checking->snapshot->n_prompts; i++) {
 		const struct prompt *prompt = checking->snapshot->entries[i].prompt;

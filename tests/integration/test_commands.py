@@ -504,6 +504,9 @@ class CheckOfLitellm(CommandTest):
             "model_list, or name another"])
         self.assertEqual(self.told(self.MODELS + "router_settings: {model_group_alias: {gpt-5: gpt-4}}\n"), [])
         self.assertEqual(self.told("general_settings: {store_model_in_db: true}\n"), [])
+        self.assertEqual(self.told(self.MODELS + "general_settings: {store_model_in_db: true}\n"), [])
+        self.assertEqual(self.told(self.MODELS + "include: [models.yaml]\n"), [])
+        self.assertEqual(self.told("model_list: []\n"), [])
 
     def test_entries_that_ask_for_nothing(self):
         files = {"p_v1_yaml": prompt("x", labels=["beta"]), "p_v2_yaml": prompt("y", labels=["production"])}
@@ -515,6 +518,17 @@ class CheckOfLitellm(CommandTest):
                              ({"prompt_id": "p", "provider_specific_query_params": {"version": "3"}},
                               'no version of the prompt "p" is what this entry asks for'),
                              ({"prompt_id": "p", "provider_specific_query_params": {"slug": "z"}}, "no version of"),
+                             ({"prompt_id": "p@2"}, None),
+                             ({"prompt_id": "p@beta"}, None),
+                             ({"prompt_id": "p@7"}, 'no version of the prompt "p" is what this entry asks for'),
+                             ({"prompt_id": "q@7"}, 'there is no prompt "q@7"'),
+                             ({"prompt_id": "q", "provider_specific_query_params": {"prompt_id": "p"}}, None),
+                             ({"prompt_id": "p", "provider_specific_query_params": {"prompt_id": "q"}},
+                              'there is no prompt "q"'),
+                             ({"provider_specific_query_params": {"slug": "z"}}, 'no prompt has the slug "z"'),
+                             ({"provider_specific_query_params": {"slug": "p", "version": "3"}}, "no version of"),
+                             ({"provider_specific_query_params": {}},
+                              "LiteLLM passes over this entry without a word"),
                              ({}, "LiteLLM passes over this entry without a word")):
             with self.subTest(params):
                 found = self.told(self.entry(**params), **files)

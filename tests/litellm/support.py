@@ -134,9 +134,19 @@ def model_response(body):
             "usage": {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}}
 
 
+def model_response_events(body):
+    response = model_response(body)
+    yield {"type": "response.created", "sequence_number": 0,
+           "response": {**response, "status": "in_progress", "output": []}}
+    yield {"type": "response.output_text.delta", "sequence_number": 1, "item_id": "msg_1",
+           "output_index": 0, "content_index": 0, "delta": "Certainly."}
+    yield {"type": "response.completed", "sequence_number": 2, "response": response}
+
+
 class FakeOpenAI:
     """Answers every chat completion and response, and keeps the request bodies."""
 
+    STREAMS = {"/v1/chat/completions": chat_chunks, "/v1/responses": model_response_events}
     ANSWERS = {"/v1/chat/completions": chat_completion, "/v1/responses": model_response}
 
     def __init__(self):
@@ -150,8 +160,9 @@ class FakeOpenAI:
                     return
                 bodies.append(json.loads(body))
                 if bodies[-1].get("stream"):
-                    answer = "".join(f"data: {json.dumps(chunk)}\n\n"
-                                     for chunk in chat_chunks(bodies[-1])) + "data: [DONE]\n\n"
+                    chunks = FakeOpenAI.STREAMS[self.path](bodies[-1])
+                    answer = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks)
+                    answer += "data: [DONE]\n\n"
                     kind = "text/event-stream"
                 else:
                     answer = json.dumps(FakeOpenAI.ANSWERS[self.path](bodies[-1]))

@@ -1,6 +1,8 @@
 """The companion's own rules, without a proxy: what it keeps, when it asks, and how it fills in."""
 
 import asyncio
+import contextlib
+import gc
 import json
 import logging
 import random
@@ -173,6 +175,8 @@ class PromptsTest(unittest.IsolatedAsyncioTestCase):
             "a page": httpx.Response(200, text="<html>"), "a list": httpx.Response(200, json=[]),
             "no ETag": httpx.Response(200, json={"prompt_template": [], "variables": {}}),
             "405": detail(405), "421": detail(421),
+            "another program's 404": detail(404, "Not Found"),
+            "no files": detail(404, "Prompt 'greet' not found. No prompts are loaded"),
             "a balancer's 404": httpx.Response(404, text="default backend - 404"),
             "a bug": ZeroDivisionError(),
         }
@@ -200,11 +204,91 @@ class PromptsTest(unittest.IsolatedAsyncioTestCase):
         await self.get()
         self.now += 3
         self.assertEqual(await self.get(), "one")
-        self.now += 60
+        self.now += 5
         self.assertEqual(await self.get(), "one")  # it would hang here
         gate.set()
         await self.settle()
         self.assertEqual(await self.get(), "two")
+
+    async def test_an_outage_of_long_ago_counts_no_more(self):
+        self.serve(answer("one"), REFUSED, answer("two", '"2"'))
+        await self.get()
+        self.now += 3
+        self.assertEqual(await self.get(), "one")
+        self.now += 3600
+        self.assertEqual(await self.get(), "two")
+
+    async def test_a_failure_in_the_background_is_nobodys(self):
+        told = []
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context))
+        self.serve(answer("one"), REFUSED)
+        await self.get()
+        self.now += 1.1
+        await self.get()
+        await self.settle()
+        gc.collect()
+        self.assertEqual(self.prompts.failures, 1)
+        self.assertEqual(told, [])
+
+    async def test_a_prompt_that_is_validated_while_it_is_forgotten(self):
+        gate = asyncio.Event()
+
+        async def late():
+            await gate.wait()
+            return httpx.Response(304, headers={"ETag": '"1"'})
+
+        self.serve(answer("one"), late, answer("other"), timeout=10)
+        await self.get()
+        self.now += 86401
+        waiting = asyncio.create_task(self.get())
+        await asyncio.sleep(0)
+        self.assertEqual(await self.get("other"), "other")
+        gate.set()
+        self.assertEqual(await waiting, "one")
+        self.assertEqual(self.prompts.failures, 0)
+
+    async def test_the_timeout_is_for_all_of_an_answer(self):
+        async def slow_refusal():
+            await asyncio.sleep(0.15)
+            write_files(directory, {"token": "new"})
+            return detail(401)
+
+        async def slow():
+            await asyncio.sleep(0.15)
+            return answer("one")
+
+        with tempfile.TemporaryDirectory() as directory:
+            write_files(directory, {"token": "old"})
+            self.serve(slow_refusal, slow, token_file=f"{directory}/token", timeout=0.2)
+            with self.assertRaisesRegex(Unavailable, "no answer within 0.2 s"):
+                await self.get()
+
+    async def test_a_busy_process_is_no_failure_of_promptd(self):
+        async def never():
+            self.now += 1  # while the timer was due
+            await asyncio.Event().wait()
+
+        self.serve(answer("one"), never, timeout=0.05)
+        await self.get()
+        self.now += 2.1
+        self.assertEqual(await self.get(), "one")
+        self.assertEqual(self.prompts.failures, 0)
+
+    async def test_what_is_kept_can_be_not_good_enough(self):
+        self.serve(answer("one"), REFUSED)
+        await self.get()
+        with self.assertRaises(Unavailable):
+            await self.prompts.get("greet", {}, is_kept_good=False)
+
+    async def test_the_log_is_not_flooded(self):
+        logging.getLogger("LiteLLM Proxy.promptd").setLevel(logging.NOTSET)
+        self.serve(*[answer("one"), REFUSED] * 50)
+        with self.assertLogs("LiteLLM Proxy.promptd") as logs:
+            for _ in range(100):
+                with contextlib.suppress(Unavailable):
+                    await self.get()
+                self.now += 3
+        self.assertLess(len(logs.output), 12)
 
     async def test_a_failing_promptd_is_left_alone_for_longer_and_longer(self):
         self.serve(answer("one"), REFUSED)
@@ -249,11 +333,11 @@ class PromptsTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(await self.get(), "two")
 
     async def test_retry_after_is_respected(self):
-        self.serve(answer("one"), detail(429, **{"Retry-After": "7"}), answer("two", '"2"'))
+        self.serve(answer("one"), detail(429, **{"Retry-After": "50"}), answer("two", '"2"'))
         await self.get()
         self.now += 3
         await self.get()
-        self.now += 6.9
+        self.now += 49.9
         await self.get()
         await self.settle()
         self.assertEqual(len(self.script.requests), 2)
@@ -262,12 +346,25 @@ class PromptsTest(unittest.IsolatedAsyncioTestCase):
         await self.settle()
         self.assertEqual(await self.get(), "two")
 
-    async def test_an_unknown_prompt_during_an_outage_costs_no_request(self):
-        self.serve(REFUSED)
+    async def test_what_is_not_kept_is_asked_for_in_a_pause_too_one_by_one(self):
+        gate = asyncio.Event()
+
+        async def late():
+            await gate.wait()
+            return answer("late")
+
+        self.serve(REFUSED, late, timeout=10)
+        with self.assertRaisesRegex(Unavailable, "refused"):
+            await self.get("other")
+        waiting = asyncio.create_task(self.get("new"))
+        while len(self.script.requests) < 2:
+            await asyncio.sleep(0)
         for _ in range(50):
             with self.assertRaisesRegex(Unavailable, "refused"):
                 await self.get("other")
-        self.assertEqual(len(self.script.requests), 1)
+        self.assertEqual(len(self.script.requests), 2)
+        gate.set()
+        self.assertEqual(await waiting, "late")
 
     async def test_a_prompt_that_is_gone_is_gone(self):
         self.serve(answer("one"), detail(404, "Prompt 'greet' not found"))
@@ -281,7 +378,7 @@ class PromptsTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(self.prompts.failures, 0)
 
     async def test_unknown_prompts_are_not_kept(self):
-        self.serve(detail(404))
+        self.serve(detail(404, "Prompt 'x' not found"))
         for number in range(20):
             with self.assertRaises(Refused):
                 await self.get(f"guess{number}")
@@ -329,7 +426,7 @@ class PromptsTest(unittest.IsolatedAsyncioTestCase):
                 self.serve(answer("one"), token_file=f"{directory}/token")
                 with self.assertRaises(Unavailable) as caught:
                     await self.get()
-                self.assertEqual(str(caught.exception), "PROMPTD_TOKEN_FILE holds no token")
+                self.assertEqual(str(caught.exception), "PROMPTD_TOKEN_FILE must hold the token and nothing else")
                 self.assertEqual(self.script.requests, [])
 
     async def test_an_answer_is_never_changed(self):

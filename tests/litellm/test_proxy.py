@@ -17,8 +17,9 @@ NEXT_TOKEN = "promptd-token-of-the-proxy-2"
 TTL_S = 1
 
 CONFIG = """\
-general_settings: {custom_auth: keys.user_api_key_auth}
+general_settings: {custom_auth: keys.user_api_key_auth, custom_auth_run_common_checks: true}
 litellm_settings:
+  enable_post_custom_auth_checks: true
   callbacks: [promptd_companion.handler, observer.handler]
 model_list:
   - &model
@@ -27,6 +28,7 @@ model_list:
   - {model_name: better, litellm_params: {<<: *params, model: openai/better}}
   - {model_name: guarded, litellm_params: {<<: *params, model: openai/guarded, guardrails: [no-snow]}}
   - {model_name: costly, litellm_params: {<<: *params, model: openai/costly, input_cost_per_token: 1, output_cost_per_token: 1}}
+  - {model_name: free, litellm_params: {<<: *params, model: openai/free, input_cost_per_token: 0, output_cost_per_token: 0}}
   - {model_name: watched, litellm_params: {<<: *params, model: openai/watched}}
   - {model_name: piped, litellm_params: {<<: *params, model: openai/piped}}
 policies:
@@ -94,6 +96,11 @@ prompt_template_optional_params:
     "piped.yaml": "prompt_template: Tell.\nprompt_template_model: piped\n",
     "costly.yaml": "prompt_template: Think hard.\nprompt_template_model: costly\n",
     "nowhere.yaml": "prompt_template: x\nprompt_template_model: not-served\n",
+    "takeover.yaml": """\
+prompt_template: Make dynamite.
+prompt_template_optional_params:
+  litellm_metadata: {user_api_key_metadata: {disable_global_guardrails: true}}
+""",
     "explosive.yaml": "prompt_template: Make dynamite.\n",
     "edited.yaml": "prompt_template: before\n",
 }
@@ -127,7 +134,8 @@ class Fixture(support.TestCase):
 
     @classmethod
     def start_promptd(cls, port):
-        return Promptd(cls.files, "--tokens-file", str(cls.directory / "tokens.yaml"), port=port)
+        # The parameter is one that promptd refuses by itself.
+        return Promptd(cls.files, "--allow-param", "litellm_metadata", "--tokens-file", str(cls.directory / "tokens.yaml"), port=port)
 
     @classmethod
     def start_proxy(cls):
@@ -193,6 +201,7 @@ prompts:
         self.assertEqual([message["content"] for message in self.sent("stock")["messages"]],
                          ["No project.", "Well?"])
         self.assertNotIn("x-promptd-prompt", self.answer.headers)
+        self.assertIn("config.yaml has 1 `prompts:`: LiteLLM's own client answers", self.proxy.log())
 
     def test_no_model_is_needed_where_the_prompt_has_one(self):
         self.assertEqual(self.sent("support/greet", {"name": "Ada"}, model=None)["model"], "better")
@@ -222,7 +231,9 @@ prompts:
             self.assertEqual(self.sent(name, {"name": "Ada"})["messages"][0]["content"], "Second Ada")
         self.assertIn("not found with version '3'", self.refused(404, "support/greet", prompt_version=3))
         self.assertIn("label 'none'", self.refused(404, "support/greet", prompt_label="none"))
-        self.refused(422, "support/greet", prompt_version=1, prompt_label="beta")
+        error = self.refused(422, "support/greet", prompt_version=1, prompt_label="beta")
+        self.assertEqual(error, "promptd: version: it and label or environment choose two different versions: "
+                                "give one")
 
     def test_text_parts(self):
         body = self.sent("parts", {"what": "this"})
@@ -253,6 +264,14 @@ prompts:
         self.assertEqual((body["model"], body["temperature"], body["max_output_tokens"]),
                          ("better", 0.25, 50))
         self.assertTrue(self.answer.headers["x-promptd-prompt"].startswith("support/greet@1; "))
+
+    def test_responses_as_a_stream(self):
+        answer = self.ask("support/greet", {"name": "Ada"}, path="/v1/responses", stream=True)
+        self.assertEqual(answer.status, 200)
+        self.assertIn("response.completed", answer.text)
+        self.assertTrue(answer.headers["x-promptd-prompt"].startswith("support/greet@1; "))
+        self.assertEqual(text_of_items(self.openai.bodies.pop()["input"])[0],
+                         ("system", "You greet Ada."))
 
     def test_responses_with_parts_and_tools(self):
         body = self.sent("parts", {"what": "this"}, path="/v1/responses",
@@ -285,6 +304,10 @@ prompts:
                 self.assertIn(answer.status, (400, 404, 422), answer.text)
                 answer = self.ask(name)
                 self.assertIn(answer.status, (400, 404, 422), answer.text)
+        for path, more in (("/v1/chat/completions", {"messages": 5}), ("/v1/chat/completions", {"messages": "x"}),
+                           ("/v1/responses", {"input": 5})):
+            with self.subTest(more):
+                self.refused(422, "plain", path=path, **more)
         for more in ({"prompt_version": [1]}, {"prompt_version": True}, {"prompt_label": {}},
                      {"prompt_variables": ["x"]}):
             with self.subTest(more):
@@ -303,16 +326,36 @@ prompts:
                 error = self.refused(403, "support/greet", {"name": "Ada"}, key=key)
                 self.assertIn("better", error)
 
+    def test_no_model_at_all(self):
+        self.assertEqual(self.refused(422, "plain", model=None),
+                         "the request names no model, and of prompt 'plain' none is used")
+
     def test_a_model_that_the_proxy_does_not_serve(self):
         self.refused(400, "nowhere")
 
     def test_a_budget_for_the_prompts_model(self):
-        for key in ("sk-little-budget", "sk-little-team-budget"):
+        for key in ("sk-little-budget", "sk-little-team-budget", "sk-little-customer-budget"):
             self.sent("costly", key=key)
             wait_until(lambda: self.ask("costly", key=key).status != 200, "the budget is spent")
             self.openai.bodies.clear()
             self.assertIn("budget for model=costly", self.refused(422, "costly", key=key))
             self.sent("plain", key=key)
+
+    def test_a_budget_for_everything_holds_behind_a_free_model(self):
+        self.assertIn("Budget has been exceeded",
+                      self.refused(422, "costly", model="free", key="sk-spent"))
+        self.sent("plain", model="free", key="sk-spent")
+
+    def test_aliases_of_keys_and_teams(self):
+        for key in ("sk-alias", "sk-team-alias"):  # for them, "better" is another name of "cheap"
+            with self.subTest(key):
+                self.assertEqual(self.sent(None, model="better", key=key)["model"], "cheap")
+                body = self.sent("support/greet", {"name": "Ada"}, key=key)
+                self.assertEqual(body["model"], "cheap")
+
+    def test_what_a_prompt_may_not_set(self):
+        self.assertIn("the prompt sets litellm_metadata, which is not a prompt's to set",
+                      self.refused(500, "takeover"))
 
     def test_projects_of_teams_and_keys(self):
         greet, offer = ("support/greet", {"name": "Ada"}), ("sales/offer", {"thing": "x"})
@@ -331,7 +374,8 @@ prompts:
         # What there is not and what they may not see are told in the same words.
         self.assertEqual(self.refused(404, "sales/offers", key="sk-support-team"),
                          "promptd has no prompt 'sales/offers'")
-        self.assertIn("promptd_projects", self.refused(403, *greet, key="sk-misconfigured"))
+        for key in ("sk-misconfigured", "sk-null"):
+            self.assertIn("promptd_projects", self.refused(403, *greet, key=key))
 
     def test_guardrails_see_the_prompts_text(self):
         self.assertEqual(self.sent("guarded", {"what": "rain"})["model"], "guarded")
@@ -362,6 +406,7 @@ prompts:
                 self.assertEqual(
                     self.answer.headers["x-promptd-prompt"],
                     f"support/greet@1; labels=production; etag={etag[1:-1]}; revision={revision}")
+                self.assertIn("You greet Ada.", json.dumps(record["messages"]))
                 self.assertEqual(record["promptd"], {
                     "prompt_id": "support/greet", "version": "1", "labels": ["production"],
                     "etag": etag, "revision": revision})
@@ -377,6 +422,8 @@ prompts:
         self.sent(None, metadata={"promptd": {"prompt_id": "x", "version": "1", "labels": [],
                                               "etag": "y"}})
         self.assertNotIn("x-promptd-prompt", self.answer.headers)
+        record = self.wait_for_record(self.answer.headers["x-litellm-call-id"])
+        self.assertIsNone(record["promptd"])
         self.assertNotIn("Error in post_call_response_headers_hook", self.proxy.log())
 
 
@@ -446,6 +493,11 @@ class Start(support.TestCase):
   """ + self.OURS))
         self.assertIn("Hidden would not see the text of prompts: put promptd_companion.handler first",
                       log)
+
+    def test_a_token_file_without_a_token(self):
+        for path, words in (("/no/such/file", "cannot be read"), (__file__, "must hold the token")):
+            log = self.refusal(CONFIG, {"PROMPTD_TOKEN_FILE": path})
+            self.assertIn(f"ValueError: PROMPTD_TOKEN_FILE {words}", log)
 
     def test_a_wrong_setting(self):
         log = self.refusal(CONFIG, {"PROMPTD_TTL": "2s"})
@@ -519,17 +571,24 @@ class Outage(Fixture):
         deadline = time.monotonic() + 3 * TTL_S
         while time.monotonic() < deadline:
             self.assertEqual(self.once(), text)
-        self.assertIn("not at hand", self.refused(503, "support/greet", {"name": "Ada"}, prompt_version=2))
+        self.assertEqual(self.refused(503, "support/greet", {"name": "Ada"}, prompt_version=2),
+                         "prompt 'support/greet' with version '2' is not at hand, as promptd fails: see the "
+                         "proxy's log")
         write_files(self.files, {"edited.yaml": "prompt_template: after the outage\n"})
         self.restart_promptd()
         wait_until(lambda: self.everyone_says("edited", "after the outage"), "the edit arrives")
-        self.assertIn("The last good prompts are served", self.proxy.log())
+        self.assertIn("prompts the last good answer is kept", self.proxy.log())
         self.assertIn("answers again, after", self.proxy.log())
 
     def test_a_promptd_that_hangs(self):
+        self.sent("support/greet", {"name": "Ada"})
         self.promptd.process.send_signal(signal.SIGSTOP)
         try:
             text = self.once()
+            # Of what may not be seen, an outage tells no more than of what is not there.
+            for name in ("support/greet", "support/great"):
+                self.assertEqual(self.refused(503, name, key="sk-sales-team"),
+                                 f"prompt '{name}' is not at hand, as promptd fails: see the proxy's log")
             for _ in range(20):
                 self.assertEqual(self.once(), text)
         finally:

@@ -36,6 +36,8 @@ import re
 import sys
 import time
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import partial
 from types import SimpleNamespace
 from urllib.parse import quote, urlencode
 
@@ -48,7 +50,16 @@ from litellm.completion_extras.litellm_responses_transformation.transformation i
 from litellm.integrations.custom_guardrail import CustomGuardrail
 from litellm.integrations.custom_logger import CustomLogger
 from litellm.litellm_core_utils.core_helpers import get_or_create_metadata_bucket
-from litellm.proxy.auth.auth_checks import can_key_call_resolved_model
+from litellm.proxy._types import ProxyException
+from litellm.proxy.auth.auth_checks import (
+    can_key_call_resolved_model,
+    common_checks,
+    get_end_user_object,
+    get_team_object,
+    get_user_object,
+    is_model_cost_zero,
+    virtual_key_max_budget_check,
+)
 from litellm.proxy.litellm_pre_call_utils import add_guardrails_from_policy_engine
 from litellm.proxy.utils import (
     check_and_merge_model_level_guardrails,
@@ -56,18 +67,26 @@ from litellm.proxy.utils import (
 )
 from litellm.types.guardrails import GuardrailEventHooks
 from litellm.types.llms.openai import ResponsesAPIOptionalRequestParams
+from starlette.requests import Request
 
 log = logging.getLogger("LiteLLM Proxy.promptd")
 
+ROUTE = "/v1/chat/completions"  # by which a prompt's model is judged
 HEADER = "x-promptd-prompt"
 METADATA = "promptd"
+BUCKETS = ("metadata", "litellm_metadata")  # where LiteLLM keeps a request's metadata
 PROJECTS = "promptd_projects"
 SELECTORS = {"prompt_version": "version", "prompt_label": "label", "prompt_environment": "environment"}
 REQUEST_KEYS = ("prompt_id", "prompt_variables", *SELECTORS)
+# What LiteLLM's proxy decides by: no prompt may say it, even if promptd was told to let it pass.
+LITELLMS_OWN = ("model", "messages", "input", "*metadata", "litellm_*", "guardrails", "policies", "disable_*",
+                "*fallbacks", "router_settings_override", "proxy_server_request", "secret_fields", "user_api_key*",
+                "user_config", "model_info", "models", "_*", *REQUEST_KEYS)
 LONGEST_NAME_BYTES = 200
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 5  # between two tries of a promptd that fails
 LONGEST_WAIT_S = 60  # if it asks to be left alone
-ABOUT_THE_PROMPT = (400, 404, 409, 422)
+LATE_S = 0.1  # by which a timer of a process with time to spare is never late
+ABOUT_THE_PROMPT = (400, 409, 422)
 
 
 @dataclass(frozen=True)
@@ -100,7 +119,7 @@ class Settings:
         if not re.fullmatch(r"https?://[^@?#\s]+", given.get("url", cls.url)):
             raise ValueError("PROMPTD_URL is no address: give it one like http://promptd:8080")
         if not is_token(given.get("token", "")):
-            raise ValueError("PROMPTD_TOKEN holds no token: a token is one word of ASCII characters")
+            raise ValueError("PROMPTD_TOKEN must hold the token and nothing else")
         return cls(**given)
 
 
@@ -121,13 +140,14 @@ class Unavailable(Exception):
     """promptd said nothing of the prompt."""
 
     wait = 0.0  # seconds for which it asked to be left alone
+    is_ours = False  # this process was too busy to hear the answer
 
 
 class PromptError(HTTPException):
     """What the caller of LiteLLM gets."""
 
-    def __init__(self, status, message):
-        super().__init__(status, {"error": message})
+    def __init__(self, status, message, **headers):
+        super().__init__(status, {"error": message}, headers)
 
 
 @dataclass
@@ -172,23 +192,25 @@ class Prompts:
         self.flights = {}  # the same: the tasks that ask at this moment
         self.failures = 0
         self.failing_since = self.next_try = 0.0
+        self.told = -math.inf  # when the log told last of a failure
         self.reason = ""
         self.token = "" if settings.token_file else settings.token
         self.http = None
 
-    async def get(self, prompt_id, selectors):
-        """Return the Prompt; raise Refused or Unavailable."""
+    async def get(self, prompt_id, selectors, is_kept_good=True):
+        """Return the Prompt; raise Refused or Unavailable. Where what is kept is not good enough, promptd is
+        asked."""
         # (A segment of dots alone would be taken out of the path on the way.)
         key = f"/prompts/{quote(prompt_id, safe='', errors='replace').replace('.', '%2E')}"
         if selectors:
             key += f"?{urlencode(selectors, errors='replace')}"
         prompt = self.kept.get(key)
         age = time.monotonic() - prompt.validated if prompt else math.inf
-        if age > self.settings.max_age:
-            prompt = None
+        if age > self.settings.max_age or not is_kept_good:
+            prompt, age = None, math.inf
         if age > self.settings.ttl / 2:
-            flight = self._flight(key)
-            if prompt is None or (age > self.settings.ttl and self.failures == 0):
+            flight = self._flight(key, prompt is None)
+            if prompt is None or (age > self.settings.ttl and not self._fails_now()):
                 try:
                     return await self._land(flight)
                 except Unavailable:
@@ -196,10 +218,14 @@ class Prompts:
                         raise
         return prompt
 
-    def _flight(self, key):
-        """Return the one task that asks for this, started if need be; None in a pause."""
+    def _fails_now(self):
+        return self.failures > 0 and time.monotonic() < self.next_try + LONGEST_PAUSE_S
+
+    def _flight(self, key, is_needed):
+        """Return the one task that asks for this, started if need be. In a pause it is None, but that a needed
+        one may start where there is no other."""
         flight = self.flights.get(key)
-        if flight is None and time.monotonic() >= self.next_try:
+        if flight is None and (time.monotonic() >= self.next_try or (is_needed and not self.flights)):
             flight = self.flights[key] = asyncio.create_task(self._ask(key))
             flight.add_done_callback(lambda done: self._note_landing(key, done))
         return flight
@@ -215,13 +241,16 @@ class Prompts:
         return await asyncio.shield(flight)  # it goes on for others if this request is cancelled
 
     async def _ask(self, key):
-        asked = time.monotonic()
+        asked, kept = time.monotonic(), self.kept.get(key)
         try:
-            response = await self._fetch(key)
-            prompt = self._take(key, response)
+            response = await self._fetch(key, kept)
+            prompt = kept if response.status_code == 304 and kept else self._parse(response)
             prompt.note_validation(response, asked)
+            self._forget_old()
+            self.kept[key] = prompt
         except Unavailable as error:
-            self._note_failure(error)
+            if not error.is_ours:
+                self._note_failure(error)
             raise
         except Refused:
             self.kept.pop(key, None)
@@ -230,16 +259,31 @@ class Prompts:
         self._note_success()
         return prompt
 
-    async def _fetch(self, key):
+    async def _fetch(self, key, kept):
+        """Return promptd's answer, whatever it is, within the timeout."""
+        asked = time.monotonic()
+        try:
+            return await asyncio.wait_for(self._send(key, kept), self.settings.timeout)
+        except asyncio.TimeoutError:
+            error = Unavailable(f"no answer within {self.settings.timeout:g} s")
+            error.is_ours = time.monotonic() - asked > self.settings.timeout + LATE_S
+            raise error from None
+        except httpx.TransportError as error:
+            raise Unavailable(f"{type(error).__name__}: {error}".rstrip(": ")) from None
+        except Unavailable:
+            raise
+        except Exception as error:  # whatever else a library can do: what is kept still serves
+            raise Unavailable(type(error).__name__) from error
+
+    async def _send(self, key, kept):
         """Ask promptd, and once more where the token turns out to be an old one."""
         token = self.token or self._read_token()
-        response = await self._send(key, token)
+        response = await self._send_with(key, kept, token)
         if response.status_code == 401 and self._read_token() != token:
-            response = await self._send(key, self.token)
+            response = await self._send_with(key, kept, self.token)
         return response
 
-    async def _send(self, key, token):
-        kept = self.kept.get(key)
+    async def _send_with(self, key, kept, token):
         headers = {"Accept": "application/json", "User-Agent": "promptd-companion"}
         if kept:
             headers["If-None-Match"] = kept.etag
@@ -247,15 +291,7 @@ class Prompts:
             headers["Authorization"] = f"Bearer {token}"
         if self.http is None:
             self.http = httpx.AsyncClient(timeout=self.settings.timeout)
-        try:
-            request = self.http.get(self.settings.url.rstrip("/") + key, headers=headers)
-            return await asyncio.wait_for(request, self.settings.timeout)
-        except asyncio.TimeoutError:
-            raise Unavailable(f"no answer within {self.settings.timeout:g} s") from None
-        except httpx.TransportError as error:
-            raise Unavailable(f"{type(error).__name__}: {error}".rstrip(": ")) from None
-        except Exception as error:  # whatever else a library can do: what is kept still serves
-            raise Unavailable(type(error).__name__) from error
+        return await self.http.get(self.settings.url.rstrip("/") + key, headers=headers)
 
     def _read_token(self):
         """Read the token file, if there is one, and return the token."""
@@ -267,22 +303,17 @@ class Prompts:
                 raise Unavailable(f"PROMPTD_TOKEN_FILE cannot be read: {error}") from None
             if not is_token(self.token):
                 self.token = ""
-                raise Unavailable("PROMPTD_TOKEN_FILE holds no token")
+                raise Unavailable("PROMPTD_TOKEN_FILE must hold the token and nothing else")
         return self.token
 
-    def _take(self, key, response):
-        """Make the kept prompt of promptd's answer."""
-        prompt = self.kept.get(key)
-        if response.status_code == 200:
-            try:
-                prompt = Prompt.parse(response)
-            except (ValueError, KeyError, TypeError) as error:
-                raise Unavailable(f"an answer that is not promptd's: {error!r}") from None
-            self._forget_old()
-            self.kept[key] = prompt
-        elif response.status_code != 304 or prompt is None:
+    @staticmethod
+    def _parse(response):
+        if response.status_code != 200:
             raise refusal(response)
-        return prompt
+        try:
+            return Prompt.parse(response)
+        except (ValueError, KeyError, TypeError) as error:
+            raise Unavailable(f"an answer that is not promptd's: {error!r}") from None
 
     def _forget_old(self):
         oldest = time.monotonic() - self.settings.max_age
@@ -296,14 +327,16 @@ class Prompts:
             return  # one of several that were under way
         if self.failures == 0:
             self.failing_since = now
-            log.warning("promptd at %s fails: %s. The last good prompts are served, for up to %g s",
-                        self.settings.url, error, self.settings.max_age)
+        if self.failures == 0 and now > self.told + LONGEST_WAIT_S:
+            self.told = now
+            log.warning("promptd at %s fails: %s. Of %d prompts the last good answer is kept, and serves for up "
+                        "to %g s", self.settings.url, error, len(self.kept), self.settings.max_age)
         self.failures += 1
         pause = min(FIRST_PAUSE_S * 2 ** min(self.failures - 1, 10), LONGEST_PAUSE_S)
         self.next_try = now + max(pause, min(error.wait, LONGEST_WAIT_S))
 
     def _note_success(self):
-        if self.failures > 0:
+        if self.failures > 0 and self.told >= self.failing_since:
             log.warning("promptd at %s answers again, after %.1f s", self.settings.url,
                         time.monotonic() - self.failing_since)
         self.failures = 0
@@ -311,19 +344,32 @@ class Prompts:
 
 
 def refusal(response):
-    """Return what an answer other than 200 and 304 means. A 404 is promptd's word only if it says so
-    in JSON: one of a load balancer on the way must take no prompt away."""
+    """Return what an answer other than 200 and 304 means. A 404 counts only in promptd's words: neither one
+    of a load balancer on the way nor one of a promptd without files must take a prompt away."""
     try:
         detail = json.loads(response.content)["detail"]
     except (ValueError, KeyError, TypeError):
         detail = None
-    if response.status_code in ABOUT_THE_PROMPT and detail is not None:
-        text = detail if isinstance(detail, str) else json.dumps(detail, ensure_ascii=False)
-        return Refused(response.status_code, text)
-    error = Unavailable(f"status {response.status_code}")
+    is_gone = (response.status_code == 404 and isinstance(detail, str) and detail.startswith("Prompt ")
+               and not detail.endswith("No prompts are loaded"))
+    if is_gone or (response.status_code in ABOUT_THE_PROMPT and detail is not None):
+        return Refused(response.status_code, words_of(detail))
+    error = Unavailable(f"status {response.status_code}" + (
+        ", it wants a token, or another one: see PROMPTD_TOKEN_FILE or PROMPTD_TOKEN"
+        if response.status_code == 401 else ""))
     wait = response.headers.get("retry-after", "")
     error.wait = float(wait) if wait.isdecimal() else 0.0
     return error
+
+
+def words_of(detail):
+    """Return what promptd's `detail` says: a text, or a list of what is wrong with the question."""
+    if isinstance(detail, str):
+        return detail
+    try:
+        return "; ".join(f"{item['loc'][-1]}: {item['msg']}" for item in detail)
+    except (TypeError, KeyError, IndexError):
+        return json.dumps(detail)
 
 
 def text_of(value):
@@ -389,14 +435,21 @@ def as_responses(messages, params):
 
 
 def join_chat(data, messages, params):
-    data["messages"] = messages + list(data.get("messages") or [])
+    own = data.get("messages") or []
+    if not isinstance(own, list):
+        raise PromptError(422, "messages must be a list")
+    data["messages"] = messages + own
     return params
 
 
 def join_responses(data, messages, params):
     items, params = as_responses(messages, params)
-    own = data.get("input")
-    data["input"] = items + ([{"role": "user", "content": own}] if isinstance(own, str) else list(own or []))
+    own = data.get("input") or []
+    if not isinstance(own, (str, list)):
+        raise PromptError(422, "input must be a text or a list")
+    data["input"] = items + ([{"role": "user", "content": own}] if isinstance(own, str) else own)
+    if data.get("litellm_logging_obj") is not None:  # of chats the proxy does that itself
+        data["litellm_logging_obj"].update_messages(data["input"])
     return params
 
 
@@ -426,7 +479,7 @@ def read_question(data):
     for key, name in SELECTORS.items():
         value = data.get(key)
         if isinstance(value, bool) or not isinstance(value, (str, int, type(None))):
-            raise PromptError(422, f"{key} must be a string or a number")
+            raise PromptError(422, f"{key} must be a string or a whole number")
         if value not in (None, ""):
             selectors[name] = str(value)
     for text in (prompt_id, *selectors.values()):
@@ -440,9 +493,9 @@ def allowed_projects(user_api_key_dict):
     """Return the projects that key and team may both see; None for all."""
     allowed = None
     for metadata in (user_api_key_dict.metadata, user_api_key_dict.team_metadata):
-        projects = (metadata or {}).get(PROJECTS)
-        if projects is None:
+        if PROJECTS not in (metadata or {}):
             continue
+        projects = metadata[PROJECTS]
         if isinstance(projects, str):
             projects = [projects]
         if not isinstance(projects, list):
@@ -466,6 +519,10 @@ def refuse_a_late_place():
     settings = proxy.proxy_config.get_config_state().get("litellm_settings") or {}
     callbacks = settings.get("callbacks") or []
     first = callbacks[0] if isinstance(callbacks, list) and callbacks else callbacks
+    entries = proxy.proxy_config.get_config_state().get("prompts") or []
+    if entries:
+        log.warning("config.yaml has %d `prompts:`: LiteLLM's own client answers for these ids, and the companion "
+                    "does not see the requests that name them", len(entries))
     ahead = [type(callback).__name__ for callback in litellm.callbacks if sees_requests(callback)]
     if isinstance(first, str) and not first.startswith(f"{__name__}."):
         ahead.append(first)
@@ -474,16 +531,51 @@ def refuse_a_late_place():
                          "litellm_settings.callbacks, and guardrails under the key `guardrails`")
 
 
-async def refuse_beyond_budget(model, key):
-    """Raise if the key, or its team, has spent what it may spend on this model."""
-    from litellm.proxy.proxy_server import model_max_budget_limiter
+async def permit_model(model, key):
+    """Raise where LiteLLM would refuse a request of this key for this model: for who may use it, and for what
+    may be spent."""
+    from litellm.proxy import proxy_server as proxy
 
+    common = {"prisma_client": proxy.prisma_client, "user_api_key_cache": proxy.user_api_key_cache,
+              "parent_otel_span": key.parent_otel_span, "proxy_logging_obj": proxy.proxy_logging_obj}
+
+    async def look_up(get, **asked):
+        """Return what LiteLLM knows of a team, user or customer; None where it keeps no such thing."""
+        try:
+            return await get(**asked, **common) if all(asked.values()) else None
+        except (ProxyException, litellm.BudgetExceededError):
+            raise
+        except Exception:
+            return None
+
+    await can_key_call_resolved_model(model=model, llm_model_list=None, valid_token=key,
+                                      llm_router=proxy.llm_router)
+    is_free = is_model_cost_zero(model=model, llm_router=proxy.llm_router)
+    user = await look_up(partial(get_user_object, user_id_upsert=False), user_id=key.user_id)
+    if not is_free:
+        await virtual_key_max_budget_check(
+            valid_token=key, proxy_logging_obj=proxy.proxy_logging_obj, user_obj=user)
+    await common_checks(
+        request_body={"model": model}, route=ROUTE, valid_token=key, skip_budget_checks=is_free,
+        request=Request({"type": "http", "method": "POST", "path": ROUTE, "headers": [], "query_string": b""}),
+        team_object=await look_up(get_team_object, team_id=key.team_id),
+        user_object=user,
+        end_user_object=await look_up(get_end_user_object, end_user_id=key.end_user_id, route=ROUTE),
+        global_proxy_spend=None, general_settings=proxy.general_settings, llm_router=proxy.llm_router,
+        proxy_logging_obj=proxy.proxy_logging_obj)
+    budgets = proxy.model_max_budget_limiter
     if key.model_max_budget:
-        await model_max_budget_limiter.is_key_within_model_budget(user_api_key_dict=key, model=model)
-    if key.team_id is not None and key.team_model_max_budget:
-        await model_max_budget_limiter.is_team_within_model_budget(
+        await budgets.is_key_within_model_budget(user_api_key_dict=key, model=model)
+    if key.team_id and key.team_model_max_budget:
+        await budgets.is_team_within_model_budget(
             team_id=key.team_id, team_model_max_budget=key.team_model_max_budget,
             key_model_max_budget=key.model_max_budget, model=model)
+    if key.user_id and key.user_model_max_budget:
+        await budgets.is_user_within_model_budget(
+            user_id=key.user_id, user_model_max_budget=key.user_model_max_budget, model=model)
+    if key.end_user_id and key.end_user_model_max_budget:
+        await budgets.is_end_user_within_model_budget(
+            end_user_id=key.end_user_id, end_user_model_max_budget=key.end_user_model_max_budget, model=model)
 
 
 class Companion(CustomLogger):
@@ -494,6 +586,9 @@ class Companion(CustomLogger):
 
     async def async_pre_call_hook(self, user_api_key_dict, cache, data, call_type):
         """Put the prompt that a request names into it."""
+        for bucket in BUCKETS:
+            if isinstance(data.get(bucket), dict):
+                data[bucket].pop(METADATA, None)  # it is ours alone to write
         if data.get("prompt_id") is None:
             return None
         if call_type not in JOIN:
@@ -504,12 +599,15 @@ class Companion(CustomLogger):
             prompt = await self._find(prompt_id, selectors, projects)
         except PromptError as error:
             if error.status_code == 404 and self.settings.on_missing == "pass":
+                log.info("the request goes on without its prompt: %s", error.detail["error"])
                 return None
             raise
         values = choose_values(prompt, given, self.settings.on_missing)
         params = JOIN[call_type](data, fill(prompt, values), prompt.answer["prompt_template_optional_params"] or {})
         self._set_params(data, params)
         await self._set_model(data, prompt.answer["prompt_template_model"], user_api_key_dict)
+        if data.get("model") is None:
+            raise PromptError(422, f"the request names no model, and of prompt {prompt_id!r} none is used")
         self._refuse_hidden_text(data)
         for key in REQUEST_KEYS:
             data.pop(key, None)
@@ -519,7 +617,7 @@ class Companion(CustomLogger):
     async def async_post_call_response_headers_hook(self, data, user_api_key_dict, response, request_headers=None,
                                                     litellm_call_info=None):
         """Tell the caller which prompt was used."""
-        for bucket in ("metadata", "litellm_metadata"):
+        for bucket in BUCKETS:
             served = (data.get(bucket) or {}).get(METADATA)
             if isinstance(served, Served):
                 return {HEADER: served.header()}
@@ -546,24 +644,38 @@ class Companion(CustomLogger):
 
     async def _find(self, prompt_id, selectors, projects):
         """Return the prompt, if these projects hold it: the others are as if they were not."""
-        unknown = PromptError(404, f"promptd has no prompt {prompt_id!r}"
-                                   f"{''.join(f' with {key} {value!r}' for key, value in selectors.items())}")
+        name = f"prompt {prompt_id!r}" + "".join(
+            f" with {key} {value!r}" for key, value in selectors.items())
+        unknown = PromptError(404, f"promptd has no {name}")
         try:
-            prompt = await self.prompts.get(prompt_id, selectors)
+            prompt = await self._ask(prompt_id, selectors, projects)
         except Refused as error:
             if projects is not None:  # its words may name other prompts
                 raise unknown from None
             raise PromptError(error.status, f"promptd: {error}") from None
         except Unavailable as error:
-            log.warning("no answer for prompt %r, and none is kept: %s", prompt_id, error)
-            raise PromptError(503, f"prompt {prompt_id!r} is not at hand: promptd does not answer") from None
+            log.warning("%s is not kept, and promptd fails: %s", name, error)
+            raise PromptError(503, f"{name} is not at hand, as promptd fails: see the proxy's log",
+                              **{"retry-after": str(LONGEST_PAUSE_S)}) from None
         if projects is not None and prompt.answer.get("project_name") not in projects:
             raise unknown
+        return prompt
+
+    async def _ask(self, prompt_id, selectors, projects):
+        """Ask for the prompt. One that may not be seen is asked for as if it were not kept, so that neither time
+        nor an outage tells it from one that is not there."""
+        begun = time.monotonic()
+        prompt = await self.prompts.get(prompt_id, selectors)
+        if projects is not None and prompt.answer.get("project_name") not in projects and prompt.validated < begun:
+            prompt = await self.prompts.get(prompt_id, selectors, is_kept_good=False)
         return prompt
 
     def _set_params(self, data, params):
         if self.settings.parameters == "ignore":
             return
+        taken = sorted(name for name in params if any(fnmatchcase(name, own) for own in LITELLMS_OWN))
+        if taken:
+            raise PromptError(500, f"the prompt sets {', '.join(taken)}, which is not a prompt's to set")
         for name, value in copy.deepcopy(params).items():
             if self.settings.parameters == "override" or data.get(name) is None:
                 data[name] = value
@@ -573,13 +685,14 @@ class Companion(CustomLogger):
         guardrails, which LiteLLM has looked up for another model or for none."""
         from litellm.proxy.proxy_server import llm_router
 
-        if model is None or self.settings.parameters == "ignore" or data.get("model") == model:
+        if model is None or self.settings.parameters == "ignore":
             return
         if self.settings.parameters == "fill" and data.get("model") is not None:
             return
-        await can_key_call_resolved_model(model=model, llm_model_list=None, valid_token=user_api_key_dict,
-                                          llm_router=llm_router)
-        await refuse_beyond_budget(model, user_api_key_dict)
+        key = user_api_key_dict
+        await permit_model(model, key)
+        for aliases in (key.team_model_aliases, litellm.model_alias_map, key.aliases):
+            model = (aliases or {}).get(model, model)
         data["model"] = model
         await add_guardrails_from_policy_engine(
             data=data, metadata_variable_name=get_or_create_metadata_bucket(data)[0],
@@ -598,3 +711,7 @@ class Companion(CustomLogger):
 
 refuse_a_late_place()
 handler = Companion(Settings.from_environment())
+try:
+    handler.prompts._read_token()
+except Unavailable as error:  # later it is one more failure to live with
+    raise ValueError(str(error)) from None
