@@ -16,6 +16,7 @@
 #include "server/auth.h"
 #include "server/cycle.h"
 #include "server/figures.h"
+#include "server/gate.h"
 #include "server/listen.h"
 #include "server/log.h"
 #include "server/reloader.h"
@@ -31,6 +32,7 @@ struct server {
 	struct figures figures;
 	struct traffic *traffic; /* of each worker */
 	struct api api;
+	struct gate_limits limits; /* of each worker */
 	struct worker **workers;
 	size_t n_workers;
 };
@@ -68,8 +70,9 @@ start_workers(struct server *server, struct listeners *listeners, const struct d
 	struct error *error)
 {
 	for (size_t i = 0; i < listeners->count; i++) {
-		struct worker *worker = worker_new(&server->api,
-			&server->traffic[server->n_workers], door, listeners->sockets[i], error);
+		struct worker *worker =
+			worker_new(&server->api, &server->traffic[server->n_workers], door,
+				&server->limits, listeners->sockets[i], error);
 		if (worker == NULL)
 			return -1;
 		listeners->sockets[i] = -1; /* the worker's now */
@@ -78,6 +81,25 @@ start_workers(struct server *server, struct listeners *listeners, const struct d
 			return -1;
 	}
 	return 0;
+}
+
+/* evhttp has no limits of its own: what it would refuse does not come as far. */
+static void
+set_limits(struct server *server, const struct options *options)
+{
+	size_t n = server->listeners.count;
+	server->limits = (struct gate_limits){
+		.framing = {.target_bytes = 16 * 1024,
+			    .head_bytes = 32 * 1024,
+			    .fields = 100,
+			    .body_bytes = 1024 * 1024},
+		.connections = (options->max_connections + n - 1) / n,
+		.first_ms = options->head_timeout_ms,
+		.idle_ms = options->idle_timeout_ms,
+		.head_ms = options->head_timeout_ms,
+		.body_ms = options->body_timeout_ms,
+		.reply_ms = options->reply_timeout_ms,
+	};
 }
 
 static int
@@ -95,6 +117,7 @@ start_all_workers(struct server *server, const struct options *options, struct e
 		error_set(error, "out of memory");
 		return -1;
 	}
+	set_limits(server, options);
 	if (start_workers(server, &server->listeners, &prompts, error) != 0)
 		return -1;
 	return start_workers(server, &server->admin, &admin, error);

@@ -55,18 +55,25 @@ find_row(enum endpoint endpoint, enum method method, const struct door *door)
 	return NULL;
 }
 
-/* There is no such path, or not with that method. */
+/* There is no such path, or not with that method; or it is asked which there are. */
 static void
 refuse(const struct request *request, struct reply *reply)
 {
 	bool get = find_row(request->target.endpoint, METHOD_GET, &request->door) != NULL;
 	bool post = find_row(request->target.endpoint, METHOD_POST, &request->door) != NULL;
+	if (request->target.endpoint == ENDPOINT_SERVER)
+		get = post = true;
 	if (!get && !post) {
 		reply_error(reply, 404, "Not Found");
 		return;
 	}
-	reply->allow = !post ? "GET, HEAD" : get ? "GET, HEAD, POST" : "POST";
-	reply_error(reply, 405, "Method Not Allowed");
+	reply->allow = !post ? "GET, HEAD, OPTIONS"
+		       : get ? "GET, HEAD, POST, OPTIONS"
+			     : "POST, OPTIONS";
+	if (request->method == METHOD_OPTIONS)
+		reply->status = 204;
+	else
+		reply_error(reply, 405, "Method Not Allowed");
 }
 
 static void

@@ -46,7 +46,7 @@ struct door {
 	bool loopback_names; /* a Host must be one (RFC 9110 section 7.2), against DNS rebinding */
 };
 
-enum method { METHOD_GET, METHOD_HEAD, METHOD_POST, METHOD_OTHER };
+enum method { METHOD_GET, METHOD_HEAD, METHOD_POST, METHOD_OPTIONS, METHOD_OTHER };
 
 struct request {
 	const struct api *api;

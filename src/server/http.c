@@ -9,6 +9,7 @@
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>
 
+#include "core/arena.h"
 #include "core/digest.h"
 #include "core/error.h"
 #include "core/snapshot.h"
@@ -22,19 +23,27 @@ reason_phrase(int status)
 		int status;
 		const char *phrase;
 	} phrases[] = {
-		{200, "OK"                    },
-		{304, "Not Modified"          },
-		{400, "Bad Request"           },
-		{401, "Unauthorized"          },
-		{403, "Forbidden"             },
-		{404, "Not Found"             },
-		{405, "Method Not Allowed"    },
-		{409, "Conflict"              },
-		{415, "Unsupported Media Type"},
-		{422, "Unprocessable Content" },
-		{500, "Internal Server Error" },
-		{503, "Service Unavailable"   },
-		{507, "Insufficient Storage"  },
+		{200, "OK"			     },
+		{204, "No Content"                     },
+		{304, "Not Modified"                   },
+		{400, "Bad Request"                    },
+		{401, "Unauthorized"                   },
+		{403, "Forbidden"                      },
+		{404, "Not Found"                      },
+		{405, "Method Not Allowed"             },
+		{408, "Request Timeout"                },
+		{409, "Conflict"                       },
+		{413, "Content Too Large"              },
+		{414, "URI Too Long"                   },
+		{415, "Unsupported Media Type"         },
+		{417, "Expectation Failed"             },
+		{422, "Unprocessable Content"          },
+		{431, "Request Header Fields Too Large"},
+		{500, "Internal Server Error"          },
+		{501, "Not Implemented"                },
+		{503, "Service Unavailable"            },
+		{505, "HTTP Version Not Supported"     },
+		{507, "Insufficient Storage"           },
 	};
 	for (size_t i = 0; i < sizeof(phrases) / sizeof(phrases[0]); i++)
 		if (phrases[i].status == status)
@@ -52,6 +61,8 @@ method_of(struct evhttp_request *request)
 		return METHOD_HEAD;
 	case EVHTTP_REQ_POST:
 		return METHOD_POST;
+	case EVHTTP_REQ_OPTIONS:
+		return METHOD_OPTIONS;
 	default:
 		return METHOD_OTHER;
 	}
@@ -70,6 +81,19 @@ static const char *
 find_header(struct evhttp_request *request, const char *name)
 {
 	return evhttp_find_header(evhttp_request_get_input_headers(request), name);
+}
+
+/* The host that a request is for: an URL's counts more than the header (RFC 9112 section 3.2.2). Empty when memory is
+ * out. */
+static const char *
+find_host(struct evhttp_request *request, struct arena *arena)
+{
+	const char *authority = strstr(evhttp_request_get_uri(request), "://");
+	if (*evhttp_request_get_uri(request) == '/' || authority == NULL)
+		return find_header(request, "Host");
+	authority += strlen("://");
+	const char *copy = arena_copy(arena, authority, strcspn(authority, "/?"));
+	return copy != NULL ? copy : "";
 }
 
 /* Whether If-None-Match (RFC 9110 section 13.1.2) names an ETag; the comparison is weak. */
@@ -175,7 +199,7 @@ add_headers(
 {
 	char length[24];
 	const char *type = reply->content_type != NULL ? reply->content_type : "application/json";
-	bool has_body = reply->status != 304;
+	bool has_body = reply->status != 304 && reply->status != 204;
 	bool is_head = method_of(request) == METHOD_HEAD;
 	snprintf(length, sizeof(length), "%zu", body_length(reply));
 	const struct {
@@ -219,7 +243,7 @@ http_read(struct evhttp_request *from, struct request *request, struct error *er
 	request->method = method_of(from);
 	request->authorization = find_header(from, "Authorization");
 	request->content_type = find_header(from, "Content-Type");
-	request->host = find_header(from, "Host");
+	request->host = find_host(from, request->arena);
 	request->body_length = evbuffer_get_length(body);
 	request->body = "";
 	if (request->body_length > 0)

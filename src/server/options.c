@@ -1,6 +1,8 @@
 /* options.c -- the options there are, and what each takes. */
 #include "server/options.h"
 
+#include <sys/resource.h>
+
 #include <ctype.h>
 #include <sched.h>
 #include <stdio.h>
@@ -11,7 +13,12 @@
 #include "core/name.h"
 #include "server/listen.h"
 
-enum { MAX_WORKERS = 256, MAX_PROMPTS = 1000000, MAX_DURATION_MS = 24 * 60 * 60 * 1000 };
+enum {
+	MAX_WORKERS = 256,
+	MAX_PROMPTS = 1000000,
+	MAX_DURATION_MS = 24 * 60 * 60 * 1000,
+	MAX_CONNECTIONS = 100000
+};
 
 static int
 take_address(const char *value, struct error *error)
@@ -168,6 +175,10 @@ DURATION(poll)
 DURATION(delete_grace)
 DURATION(empty_grace)
 DURATION(git_wait)
+DURATION(head_timeout)
+DURATION(body_timeout)
+DURATION(reply_timeout)
+DURATION(idle_timeout)
 
 #undef DURATION
 
@@ -181,6 +192,20 @@ set_min_prompts(struct options *options, const char *value, struct error *error)
 		return -1;
 	}
 	options->min_prompts = number;
+	return 0;
+}
+
+static int
+set_max_connections(struct options *options, const char *value, struct error *error)
+{
+	char *end;
+	unsigned long number = strtoul(value, &end, 10);
+	if (!isdigit((unsigned char)*value) || *end != '\0' || number == 0 ||
+		number > MAX_CONNECTIONS) {
+		error_set(error, "takes a number from 1 to %d, not \"%s\"", MAX_CONNECTIONS, value);
+		return -1;
+	}
+	options->max_connections = number;
 	return 0;
 }
 
@@ -381,6 +406,16 @@ const struct option_row option_rows[] = {
 		"serve the last prompts on for so long when all files are gone (default 10s)", SERVE},
 	{"git-wait", "TIME", set_git_wait,
 		"wait for git to finish, by its index.lock, at most for so long (default 5m)", SERVE},
+	{"max-connections", "N", set_max_connections,
+		"connections at a time, others wait (default: what the limit of open files allows)", SERVE},
+	{"head-timeout", "TIME", set_head_timeout,
+		"within which the head of a request has come (default 10s)", SERVE},
+	{"body-timeout", "TIME", set_body_timeout,
+		"within which its body has come (default 30s)", SERVE},
+	{"reply-timeout", "TIME", set_reply_timeout,
+		"within which a client has taken its reply (default 60s)", SERVE},
+	{"idle-timeout", "TIME", set_idle_timeout,
+		"for which a connection is kept for another request (default 75s)", SERVE},
 	{"no-prompt-metrics", NULL, set_no_prompt_metrics,
 		"do not count requests by prompt at /metrics", SERVE},
 	{"allow-anonymous", NULL, set_allow_anonymous,
@@ -432,6 +467,18 @@ usable_cpus(void)
 	return count < 1 ? 1 : count > MAX_WORKERS ? MAX_WORKERS : (unsigned)count;
 }
 
+/* What the limit of open files leaves for connections. */
+static size_t
+usable_descriptors(void)
+{
+	enum { RESERVE = 64 };
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur <= 2 * RESERVE)
+		return RESERVE;
+	size_t left = (size_t)limit.rlim_cur - RESERVE;
+	return left < MAX_CONNECTIONS ? left : MAX_CONNECTIONS;
+}
+
 void
 options_init(struct options *options, enum command command)
 {
@@ -445,7 +492,11 @@ options_init(struct options *options, enum command command)
 		.poll_ms = 60 * 1000,
 		.delete_grace_ms = 500,
 		.empty_grace_ms = 10 * 1000,
-		.git_wait_ms = 5 * 60 * 1000};
+		.git_wait_ms = 5 * 60 * 1000,
+		.head_timeout_ms = 10 * 1000,
+		.body_timeout_ms = 30 * 1000,
+		.reply_timeout_ms = 60 * 1000,
+		.idle_timeout_ms = 75 * 1000}; /* longer than the keep-alive of usual clients */
 }
 
 void
@@ -456,5 +507,7 @@ options_complete(struct options *options)
 		add_names(&options->default_labels, "production", &none);
 	if (options->workers == 0)
 		options->workers = usable_cpus();
+	if (options->max_connections == 0)
+		options->max_connections = usable_descriptors();
 	options->writable |= options->dev;
 }

@@ -143,6 +143,7 @@ parse_path(struct arena *arena, const char *path, size_t length, struct target *
 		{"/-/status",                       ENDPOINT_STATUS },
 		{"/-/reload",                       ENDPOINT_RELOAD },
 		{"/openapi.json",                   ENDPOINT_OPENAPI},
+		{"*",			       ENDPOINT_SERVER },
 	};
 	static const char prompts[] = "/prompts/";
 	size_t prefix = sizeof(prompts) - 1;

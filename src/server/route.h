@@ -17,6 +17,7 @@ enum endpoint {
 	ENDPOINT_STATUS, /* /-/status */
 	ENDPOINT_RELOAD, /* /-/reload */
 	ENDPOINT_OPENAPI, /* /openapi.json */
+	ENDPOINT_SERVER, /* *, which is none of them (RFC 9112 section 3.2.4) */
 	N_ENDPOINTS
 };
 

@@ -18,6 +18,7 @@
 #include "server/api.h"
 #include "server/api_reply.h"
 #include "server/clock.h"
+#include "server/gate.h"
 #include "server/http.h"
 #include "server/job.h"
 #include "server/reloader.h"
@@ -25,9 +26,6 @@
 #include "server/wake.h"
 
 enum {
-	MAX_HEADER_BYTES = 32 * 1024,
-	MAX_BODY_BYTES = 1024 * 1024,
-	IDLE_SECONDS = 75, /* longer than the keep-alive of usual clients */
 	JOB_SECONDS = 10, /* then a request that waits for the reload thread gets a 503 */
 	DRAIN_LEAST_MS = 100, /* requests on their way when draining begins are answered */
 	DRAIN_MOST_MS = 10000, /* what is not done by then is cut */
@@ -38,6 +36,8 @@ struct worker {
 	struct api *api;
 	struct event_base *base;
 	struct evhttp *http;
+	const struct gate_limits *limits;
+	struct gates *gates;
 	struct evhttp_bound_socket *bound;
 	struct event *on_wake, *on_drain;
 	struct arena *arena; /* of the request being answered */
@@ -61,6 +61,8 @@ struct worker {
 struct exchange {
 	struct exchange *next; /* among the unused */
 	struct worker *worker;
+	struct gate *gate;
+	struct evhttp_request *request;
 	enum endpoint endpoint;
 	int64_t start_us;
 };
@@ -74,19 +76,6 @@ struct waiting {
 	struct event *deadline;
 };
 
-static struct exchange *
-begin_exchange(struct worker *worker)
-{
-	struct exchange *exchange = worker->unused;
-	if (exchange != NULL)
-		worker->unused = exchange->next;
-	else
-		exchange = malloc(sizeof(*exchange));
-	if (exchange != NULL)
-		*exchange = (struct exchange){.worker = worker, .start_us = clock_us()};
-	return exchange;
-}
-
 static void
 end_exchange(struct exchange *exchange)
 {
@@ -96,11 +85,31 @@ end_exchange(struct exchange *exchange)
 	worker->in_flight--;
 }
 
+static void on_reply_sent(struct evhttp_request *, void *exchange);
+
+static struct exchange *
+begin_exchange(struct worker *worker, struct evhttp_request *request, struct gate *gate)
+{
+	struct exchange *exchange = worker->unused;
+	if (exchange != NULL)
+		worker->unused = exchange->next;
+	else
+		exchange = malloc(sizeof(*exchange));
+	if (exchange == NULL)
+		return NULL;
+	*exchange = (struct exchange){
+		.worker = worker, .gate = gate, .request = request, .start_us = clock_us()};
+	worker->in_flight++;
+	evhttp_request_set_on_complete_cb(request, on_reply_sent, exchange);
+	gate_set_owner(gate, exchange);
+	return exchange;
+}
+
 static void
 on_reply_sent(struct evhttp_request *request, void *context)
 {
 	struct exchange *exchange = context;
-	evhttp_connection_set_closecb(evhttp_request_get_connection(request), NULL, NULL);
+	gate_note_reply(exchange->gate);
 	traffic_count(exchange->worker->traffic, exchange->endpoint,
 		evhttp_request_get_response_code(request),
 		(uint64_t)(clock_us() - exchange->start_us));
@@ -108,14 +117,14 @@ on_reply_sent(struct evhttp_request *request, void *context)
 }
 
 static void
-on_closed_early(struct evhttp_connection *connection, void *context)
+on_closed_early(void *owner)
 {
-	struct exchange *exchange = context;
+	struct exchange *exchange = owner;
 	struct worker *worker = exchange->worker;
-	end_exchange(exchange);
 	for (struct waiting *at = worker->waiting; at != NULL; at = at->next)
-		if (at->request != NULL && evhttp_request_get_connection(at->request) == connection)
+		if (at->request == exchange->request)
 			at->request = NULL;
+	end_exchange(exchange);
 }
 
 static void
@@ -224,6 +233,21 @@ answer_done_jobs(struct worker *worker)
 }
 
 static void
+answer(struct exchange *exchange, struct request *request, struct reply *reply)
+{
+	const struct refusal *refusal = gate_refusal(exchange->gate);
+	struct error error;
+	bool is_read = http_read(exchange->request, request, &error) == 0;
+	exchange->endpoint = request->target.endpoint;
+	if (refusal != NULL)
+		reply_error(reply, refusal->status, "Bad request: %s", refusal->reason);
+	else if (is_read)
+		api_answer(request, reply);
+	else
+		reply_error(reply, 400, "Bad request target: %s", error.message);
+}
+
+static void
 on_request(struct evhttp_request *from, void *context)
 {
 	struct worker *worker = context;
@@ -234,24 +258,16 @@ on_request(struct evhttp_request *from, void *context)
 		.snapshot = snapshot,
 		.arena = worker->arena};
 	struct reply reply = {0};
-	struct error error;
-	struct exchange *exchange = begin_exchange(worker);
+	struct gate *gate = gates_find(worker->gates, from);
+	struct exchange *exchange = gate != NULL ? begin_exchange(worker, from, gate) : NULL;
 	arena_reset(worker->arena);
 	if (exchange == NULL) {
 		store_release(worker->api->store, snapshot);
-		evhttp_send_error(from, 503, NULL);
+		evhttp_add_header(evhttp_request_get_output_headers(from), "Connection", "close");
+		evhttp_send_reply(from, 503, "Service Unavailable", NULL);
 		return;
 	}
-	worker->in_flight++;
-	evhttp_request_set_on_complete_cb(from, on_reply_sent, exchange);
-	evhttp_connection_set_closecb(
-		evhttp_request_get_connection(from), on_closed_early, exchange);
-	bool is_read = http_read(from, &request, &error) == 0;
-	exchange->endpoint = request.target.endpoint;
-	if (is_read)
-		api_answer(&request, &reply);
-	else
-		reply_error(&reply, 400, "Bad request target: %s", error.message);
+	answer(exchange, &request, &reply);
 	if (reply.job != NULL && wait_for_job(worker, from, reply.job) != 0) {
 		reply.job = NULL;
 		reply_error(&reply, 503, "Out of memory");
@@ -271,6 +287,7 @@ on_drain_check(evutil_socket_t none, short events, void *context)
 	(void)none;
 	(void)events;
 	/* What the kernel had queued is accepted by now: this timer ran after the socket's event. */
+	gates_leave(worker->gates);
 	if (worker->bound != NULL)
 		evhttp_del_accept_socket(worker->http, worker->bound);
 	worker->bound = NULL;
@@ -294,30 +311,31 @@ on_wake(evutil_socket_t descriptor, short events, void *context)
 		event_base_loopbreak(worker->base);
 }
 
-/* Called for each connection; evhttp makes its own bufferevent when it is given none. */
+/* Called for each connection. */
 static struct bufferevent *
 on_connection(struct event_base *base, void *context)
 {
 	struct worker *worker = context;
 	(void)base;
 	atomic_fetch_add_explicit(&worker->traffic->connections, 1, memory_order_relaxed);
-	return NULL;
+	return gates_open(worker->gates);
 }
 
 static int
 set_up_http(struct worker *worker, int socket)
 {
 	worker->http = evhttp_new(worker->base);
-	if (worker->http == NULL)
+	worker->gates = gates_new(worker->base, worker->limits, on_closed_early);
+	if (worker->http == NULL || worker->gates == NULL)
 		return -1;
-	evhttp_set_timeout(worker->http, IDLE_SECONDS);
-	evhttp_set_max_headers_size(worker->http, MAX_HEADER_BYTES);
-	evhttp_set_max_body_size(worker->http, MAX_BODY_BYTES);
 	evhttp_set_allowed_methods(worker->http, 0xffff); /* the 405 is ours to answer */
 	evhttp_set_gencb(worker->http, on_request, worker);
 	evhttp_set_bevcb(worker->http, on_connection, worker);
 	worker->bound = evhttp_accept_socket_with_handle(worker->http, socket);
-	return worker->bound != NULL ? 0 : -1;
+	if (worker->bound == NULL)
+		return -1;
+	gates_guard(worker->gates, worker->bound);
+	return 0;
 }
 
 static int
@@ -340,8 +358,8 @@ set_up(struct worker *worker, int socket)
 }
 
 struct worker *
-worker_new(struct api *api, struct traffic *traffic, const struct door *door, int socket,
-	struct error *error)
+worker_new(struct api *api, struct traffic *traffic, const struct door *door,
+	const struct gate_limits *limits, int socket, struct error *error)
 {
 	struct worker *worker = calloc(1, sizeof(*worker));
 	if (worker == NULL) {
@@ -351,6 +369,7 @@ worker_new(struct api *api, struct traffic *traffic, const struct door *door, in
 	worker->api = api;
 	worker->traffic = traffic;
 	worker->door = *door;
+	worker->limits = limits;
 	worker->wake = -1;
 	if (pthread_mutex_init(&worker->lock, NULL) != 0) {
 		free(worker);
@@ -407,6 +426,7 @@ worker_free(struct worker *worker)
 		end_waiting(worker, worker->waiting);
 	if (worker->http != NULL)
 		evhttp_free(worker->http);
+	gates_free(worker->gates);
 	if (worker->on_wake != NULL)
 		event_free(worker->on_wake);
 	if (worker->on_drain != NULL)

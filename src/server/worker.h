@@ -4,14 +4,15 @@
 #include "server/api.h"
 
 struct error;
+struct gate_limits;
 struct traffic;
 struct worker;
 
 /* Make a worker that accepts from a listening socket and counts what it does; it takes the socket and
  * borrows the rest.
  * Returns NULL with an error. */
-struct worker *worker_new(
-	struct api *, struct traffic *, const struct door *, int socket, struct error *);
+struct worker *worker_new(struct api *, struct traffic *, const struct door *,
+	const struct gate_limits *, int socket, struct error *);
 
 /* Start its thread. Returns -1 with an error. */
 int worker_start(struct worker *, struct error *);

@@ -25,8 +25,8 @@ static void
 check_target(const struct target *target, size_t length)
 {
 	enum endpoint endpoint = target->endpoint;
-	MUST(endpoint >= ENDPOINT_NONE && endpoint <= ENDPOINT_RENDER);
-	if (endpoint >= ENDPOINT_PROMPT)
+	MUST(endpoint >= ENDPOINT_NONE && endpoint < N_ENDPOINTS);
+	if (endpoint >= ENDPOINT_PROMPT && endpoint <= ENDPOINT_RENDER)
 		MUST(target->id != NULL && *target->id != '\0');
 	check_text(target->id, length);
 	for (size_t i = 0; i < N_PARAMETERS; i++) {

@@ -415,7 +415,8 @@ class Paths(HttpTest):
 
     def test_the_absolute_form_of_a_target(self):
         for target, status in ((f"http://127.0.0.1:{self.server.port}/health", 200),
-                               ("http://example.org/prompts/full?version=", 200),
+                               ("http://localhost:1/prompts/full?version=", 200),
+                               ("http://example.org/prompts/full", 403),
                                ("http://example.org/nowhere", 404)):
             with self.subTest(target):
                 reply, = self.server.raw(f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
@@ -424,12 +425,12 @@ class Paths(HttpTest):
 
 class Errors(HttpTest):
     def test_a_wrong_method_is_a_405_with_what_is_allowed(self):
-        allowed = {LITELLM: "GET, HEAD", "/health": "GET, HEAD", "/ready": "GET, HEAD",
-                   "/prompts": "GET, HEAD, POST", "/prompts/full": "GET, HEAD",
-                   "/prompts/full/variables": "GET, HEAD", "/prompts/full/render": "POST"}
+        allowed = {LITELLM: "GET, HEAD, OPTIONS", "/health": "GET, HEAD, OPTIONS", "/ready": "GET, HEAD, OPTIONS",
+                   "/prompts": "GET, HEAD, POST, OPTIONS", "/prompts/full": "GET, HEAD, OPTIONS",
+                   "/prompts/full/variables": "GET, HEAD, OPTIONS", "/prompts/full/render": "POST, OPTIONS"}
         for path, methods in allowed.items():
             expected = set(methods.split(", "))
-            for method in {"GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "BREW"} - expected:
+            for method in {"GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"} - expected:
                 with self.subTest(method=method, path=path):
                     response = self.server.request(method, path)
                     self.assert_detail(response, 405, "Method Not Allowed")
@@ -437,7 +438,7 @@ class Errors(HttpTest):
 
     def test_head_of_a_verb_that_only_takes_post_is_a_405(self):
         response = self.server.request("HEAD", "/prompts/full/render")
-        self.assertEqual((response.status, response.headers["Allow"]), (405, "POST"))
+        self.assertEqual((response.status, response.headers["Allow"]), (405, "POST, OPTIONS"))
 
     def test_an_unknown_path_is_a_404(self):
         for path in ("/", "/favicon.ico", "/Prompts", "/prompts/", "/beta/", "/ready/"):
@@ -578,7 +579,7 @@ class Connections(HttpTest):
                 response = ask(connection, "GET", litellm_path(IDS[i % 3], version="none"))
                 self.assertEqual(response.status, 404)
             self.assertEqual(ask(connection, "POST", "/prompts").status, 403)
-            self.assertEqual(ask(connection, "BREW", "/prompts").status, 405)
+            self.assertEqual(ask(connection, "PUT", "/prompts").status, 405)
             self.assertIs(connection.sock, sock)
 
     def test_pipelined_requests_are_answered_in_their_order(self):

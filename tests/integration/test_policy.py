@@ -223,7 +223,7 @@ class Reload(StatusTest):
     def test_only_post_reloads(self):
         server = self.serve(files={"p.yaml": prompt("p")})
         response = server.get("/-/reload")
-        self.assertEqual((response.status, response.headers["Allow"]), (405, "POST"))
+        self.assertEqual((response.status, response.headers["Allow"]), (405, "POST, OPTIONS"))
 
     def test_sighup_tells_its_outcome_in_the_log(self):
         server = self.serve(files={"p.yaml": prompt("p")})

@@ -58,7 +58,7 @@ static const struct {
  /* nothing that is there */
 	{"/",			      ENDPOINT_NONE,      NULL           },
 	{"",			       ENDPOINT_NONE,      NULL           },
-	{"*",			      ENDPOINT_NONE,      NULL           },
+	{"*",			      ENDPOINT_SERVER,    NULL           },
 	{"?x=y",			   ENDPOINT_NONE,      NULL           },
 	{"/health/",		       ENDPOINT_NONE,      NULL           },
 	{"//health",		       ENDPOINT_NONE,      NULL           },

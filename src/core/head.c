@@ -1,0 +1,263 @@
+/* head.c -- what the head of an HTTP/1.1 request says: its request line and its fields. */
+#include "core/head.h"
+
+#include <string.h>
+#include <strings.h>
+
+/* A piece of a line. */
+struct piece {
+	const char *text;
+	size_t length;
+};
+
+enum { MOST_LENGTH_DIGITS = 18 }; /* more would be refused as too long anyway */
+
+static bool
+refuse(struct refusal *refusal, int status, const char *reason)
+{
+	*refusal = (struct refusal){status, reason};
+	return false;
+}
+
+static bool
+is_alphanumeric(char byte)
+{
+	return (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') ||
+	       (byte >= 'a' && byte <= 'z');
+}
+
+static bool
+consists_of(struct piece piece, const char *others)
+{
+	for (size_t i = 0; i < piece.length; i++)
+		if (!is_alphanumeric(piece.text[i]) &&
+			(piece.text[i] == '\0' || strchr(others, piece.text[i]) == NULL))
+			return false;
+	return true;
+}
+
+/* RFC 9110 section 5.6.2. */
+static bool
+is_token(struct piece piece)
+{
+	return piece.length > 0 && consists_of(piece, "!#$%&'*+-.^_`|~");
+}
+
+static bool
+is_control(char byte)
+{
+	return ((unsigned char)byte < 0x20 && byte != '\t') || byte == 0x7f;
+}
+
+static bool
+has_control(struct piece piece)
+{
+	for (size_t i = 0; i < piece.length; i++)
+		if (is_control(piece.text[i]))
+			return true;
+	return false;
+}
+
+static bool
+is_text(struct piece piece, const char *text)
+{
+	return piece.length == strlen(text) && strncasecmp(piece.text, text, piece.length) == 0;
+}
+
+static struct piece
+trim(struct piece piece)
+{
+	while (piece.length > 0 && (*piece.text == ' ' || *piece.text == '\t'))
+		piece = (struct piece){piece.text + 1, piece.length - 1};
+	while (piece.length > 0 &&
+		(piece.text[piece.length - 1] == ' ' || piece.text[piece.length - 1] == '\t'))
+		piece.length--;
+	return piece;
+}
+
+/* Cut what stands before the next space off a line. */
+static struct piece
+cut_word(struct piece *rest)
+{
+	const char *space = memchr(rest->text, ' ', rest->length);
+	size_t length = space != NULL ? (size_t)(space - rest->text) : rest->length;
+	struct piece word = {rest->text, length};
+	length += space != NULL;
+	*rest = (struct piece){rest->text + length, rest->length - length};
+	return word;
+}
+
+static bool
+take_method(struct head *head, struct piece method, struct refusal *refusal)
+{
+	static const struct {
+		const char *name;
+		bool forbids_body;
+	} methods[] = {
+		{"GET",     false},
+		{"HEAD",    true },
+		{"POST",    false},
+		{"PUT",     false},
+		{"PATCH",   false},
+		{"DELETE",  false},
+		{"OPTIONS", false},
+		{"TRACE",   true },
+	};
+	if (!is_token(method))
+		return refuse(refusal, 400, "the request line does not begin with a method");
+	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
+		if (method.length != strlen(methods[i].name) ||
+			memcmp(method.text, methods[i].name, method.length) != 0)
+			continue;
+		head->forbids_body = methods[i].forbids_body;
+		head->is_head = i == 1;
+		return true;
+	}
+	return refuse(refusal, 501, "the method is not known here");
+}
+
+/* RFC 9112 section 3.2; bytes beyond ASCII are left to who decodes the path. */
+static bool
+is_target(struct piece target)
+{
+	if (is_text(target, "*"))
+		return true;
+	for (size_t i = 0; i < target.length; i++)
+		if (is_control(target.text[i]) || target.text[i] == '\t' || target.text[i] == '#')
+			return false;
+	if (target.length > 0 && *target.text == '/')
+		return true;
+	size_t scheme = target.length > 7 && strncasecmp(target.text, "http://", 7) == 0    ? 7
+			: target.length > 8 && strncasecmp(target.text, "https://", 8) == 0 ? 8
+											    : 0;
+	return scheme > 0 && strchr("/?", target.text[scheme]) == NULL;
+}
+
+bool
+head_take_request_line(struct head *head, const char *line, size_t length, struct refusal *refusal)
+{
+	struct piece rest = {line, length};
+	if (!take_method(head, cut_word(&rest), refusal))
+		return false;
+	struct piece target = cut_word(&rest);
+	if (!is_target(target))
+		return refuse(refusal, 400, "the request target must be a path or an http URL");
+	bool is_version = rest.length == 8 && memcmp(rest.text, "HTTP/", 5) == 0 &&
+			  rest.text[6] == '.' && rest.text[5] >= '0' && rest.text[5] <= '9' &&
+			  rest.text[7] >= '0' && rest.text[7] <= '9';
+	if (!is_version)
+		return refuse(refusal, 400, "the request line does not end in HTTP/1.1");
+	if (rest.text[5] != '1' || rest.text[7] > '1')
+		return refuse(refusal, 505, "only HTTP/1.1 and HTTP/1.0 are spoken here");
+	head->is_old = rest.text[7] == '0';
+	return true;
+}
+
+static bool
+take_host(struct head *head, struct piece value, struct refusal *refusal)
+{
+	if (head->hosts++ > 0)
+		return refuse(refusal, 400, "more than one Host");
+	if (!consists_of(value, "-._~%!$&'()*+,;=:[]"))
+		return refuse(refusal, 400, "Host is no host name");
+	return true;
+}
+
+static bool
+take_length(struct head *head, struct piece value, struct refusal *refusal)
+{
+	if (head->lengths++ > 0)
+		return refuse(refusal, 400, "more than one Content-Length");
+	if (value.length == 0)
+		return refuse(refusal, 400, "Content-Length is no number");
+	for (size_t i = 0; i < value.length; i++) {
+		if (value.text[i] < '0' || value.text[i] > '9')
+			return refuse(refusal, 400, "Content-Length is no number");
+		if (i < MOST_LENGTH_DIGITS)
+			head->length = head->length * 10 + (uint64_t)(value.text[i] - '0');
+	}
+	if (value.length > MOST_LENGTH_DIGITS)
+		head->length = UINT64_MAX;
+	return true;
+}
+
+static bool
+take_encoding(struct head *head, struct piece value, struct refusal *refusal)
+{
+	if (head->encodings++ > 0)
+		return refuse(refusal, 400, "more than one Transfer-Encoding");
+	if (value.length == 0)
+		return refuse(refusal, 400, "Transfer-Encoding is empty");
+	if (!is_text(value, "chunked"))
+		return refuse(refusal, 501, "the only Transfer-Encoding here is chunked");
+	head->is_chunked = true;
+	return true;
+}
+
+static bool
+take_expectation(struct head *head, struct piece value, struct refusal *refusal)
+{
+	if (!is_text(value, "100-continue"))
+		return refuse(refusal, 417, "the only Expect here is 100-continue");
+	head->wants_continue = true;
+	return true;
+}
+
+/* Cut a field's name off its line. */
+static bool
+cut_name(const char *line, size_t length, struct piece *name, struct piece *value)
+{
+	const char *colon = memchr(line, ':', length);
+	if (colon == NULL)
+		return false;
+	*name = (struct piece){line, (size_t)(colon - line)};
+	*value = (struct piece){colon + 1, length - name->length - 1};
+	return is_token(*name) && !has_control(*value);
+}
+
+bool
+head_is_field(const char *line, size_t length)
+{
+	struct piece name, value;
+	return cut_name(line, length, &name, &value);
+}
+
+bool
+head_take_field(struct head *head, const char *line, size_t length, struct refusal *refusal)
+{
+	static const struct {
+		const char *name;
+		bool (*take)(struct head *, struct piece, struct refusal *);
+	} known[] = {
+		{"Host",              take_host       },
+		{"Content-Length",    take_length     },
+		{"Transfer-Encoding", take_encoding   },
+		{"Expect",            take_expectation},
+	};
+	struct piece name, value;
+	if (length > 0 && (*line == ' ' || *line == '\t'))
+		return refuse(refusal, 400, "a header field is folded");
+	if (!cut_name(line, length, &name, &value))
+		return refuse(refusal, 400, "a header field is malformed");
+	head->fields++;
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (is_text(name, known[i].name))
+			return known[i].take(head, trim(value), refusal);
+	return true;
+}
+
+bool
+head_end(struct head *head, struct refusal *refusal)
+{
+	if (head->hosts == 0 && !head->is_old)
+		return refuse(refusal, 400, "Host is missing");
+	if (head->encodings > 0 && head->lengths > 0)
+		return refuse(refusal, 400, "both Content-Length and Transfer-Encoding");
+	if (head->encodings > 0 && head->is_old)
+		return refuse(refusal, 400, "HTTP/1.0 has no Transfer-Encoding");
+	bool has_body = head->is_chunked || head->length > 0;
+	if (has_body && head->forbids_body)
+		return refuse(refusal, 400, "a request of this method has no body");
+	head->wants_continue = head->wants_continue && has_body && !head->is_old;
+	return true;
+}

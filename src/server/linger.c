@@ -1,0 +1,109 @@
+/* linger.c -- goes on reading from connections that are about to be closed. */
+#include "server/linger.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "server/clock.h"
+
+enum { LONGEST_MS = 2000, MOST_BYTES = 8 * 1024 * 1024 };
+
+struct lingering {
+	struct lingering *next;
+	struct event *on_read;
+	int64_t deadline_ms;
+	size_t left; /* bytes that may still come */
+	int descriptor;
+	bool is_over; /* freed by the next sweep */
+};
+
+struct lingers {
+	struct event_base *base;
+	struct lingering *first;
+};
+
+static void
+end(struct lingering *lingering)
+{
+	if (lingering->on_read != NULL)
+		event_free(lingering->on_read);
+	if (lingering->descriptor >= 0)
+		close(lingering->descriptor);
+	free(lingering);
+}
+
+static void
+on_read(evutil_socket_t descriptor, short events, void *context)
+{
+	struct lingering *lingering = context;
+	char bytes[16384];
+	(void)events;
+	ssize_t count = read(descriptor, bytes, sizeof(bytes));
+	if (count < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	lingering->is_over = count <= 0 || (size_t)count > lingering->left;
+	if (lingering->is_over)
+		event_del(lingering->on_read);
+	else
+		lingering->left -= (size_t)count;
+}
+
+struct lingers *
+lingers_new(struct event_base *base)
+{
+	struct lingers *lingers = calloc(1, sizeof(*lingers));
+	if (lingers != NULL)
+		lingers->base = base;
+	return lingers;
+}
+
+void
+lingers_free(struct lingers *lingers)
+{
+	if (lingers == NULL)
+		return;
+	for (struct lingering *lingering; (lingering = lingers->first) != NULL;) {
+		lingers->first = lingering->next;
+		end(lingering);
+	}
+	free(lingers);
+}
+
+void
+lingers_add(struct lingers *lingers, int descriptor)
+{
+	struct lingering *lingering = calloc(1, sizeof(*lingering));
+	if (lingering == NULL)
+		return;
+	lingering->descriptor = fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
+	lingering->left = MOST_BYTES;
+	lingering->deadline_ms = clock_ms() + LONGEST_MS;
+	if (lingering->descriptor >= 0)
+		lingering->on_read = event_new(lingers->base, lingering->descriptor,
+			EV_READ | EV_PERSIST, on_read, lingering);
+	if (lingering->on_read == NULL || event_add(lingering->on_read, NULL) != 0) {
+		end(lingering);
+		return;
+	}
+	lingering->next = lingers->first;
+	lingers->first = lingering;
+}
+
+void
+lingers_sweep(struct lingers *lingers, int64_t now_ms)
+{
+	for (struct lingering **at = &lingers->first; *at != NULL;) {
+		struct lingering *lingering = *at;
+		if (!lingering->is_over && now_ms < lingering->deadline_ms) {
+			at = &lingering->next;
+			continue;
+		}
+		*at = lingering->next;
+		end(lingering);
+	}
+}

@@ -1,0 +1,23 @@
+/* linger.h -- goes on reading from connections that are about to be closed.
+ *
+ * Closed at once while its client is still sending, a connection is reset, and the client can lose the last reply
+ * (RFC 9112 section 9.6). */
+#pragma once
+
+#include <stdint.h>
+
+struct event_base;
+struct lingers;
+
+/* Everything here is for the worker's thread. Returns NULL when memory is out. */
+struct lingers *lingers_new(struct event_base *);
+
+/* Close them all. */
+void lingers_free(struct lingers *);
+
+/* Drop what still comes on a connection until its client ends it too, for a while, whoever closes this descriptor.
+ * Where memory or descriptors are out, nothing is done. */
+void lingers_add(struct lingers *, int descriptor);
+
+/* Close those whose time is over, by the monotonic clock. */
+void lingers_sweep(struct lingers *, int64_t now_ms);

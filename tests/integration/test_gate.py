@@ -1,0 +1,332 @@
+"""What stands between a client's bytes and the answers: framing, limits of time and of number."""
+import json
+import os
+import socket
+import threading
+import time
+import unittest
+
+from promptd import DEADLINE, ServerTest, prompt, wait_until
+
+HOST = b"Host: 127.0.0.1\r\n"
+GET = b"GET /ready HTTP/1.1\r\n" + HOST
+RENDER = b"POST /prompts/p/render HTTP/1.1\r\n" + HOST + b"Content-Type: application/json\r\n"
+CHUNKED = RENDER + b"Transfer-Encoding: chunked\r\n\r\n"
+SECOND = b"GET /prompts/p HTTP/1.1\r\n" + HOST + b"\r\n"  # what a smuggler would have answered
+
+# What is refused: (status, bytes). The unit tests of core/framing know more of them.
+BAD = {
+    "length and encoding": (400, RENDER + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + SECOND),
+    "two lengths": (400, RENDER + b"Content-Length: 2\r\nContent-Length: 0\r\n\r\n{}" + SECOND),
+    "the same length twice": (400, RENDER + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}"),
+    "plus": (400, RENDER + b"Content-Length: +2\r\n\r\n{}"),
+    "VT before digits": (400, RENDER + b"Content-Length: \x0b2\r\n\r\n{}"),
+    "space before the colon": (400, RENDER + b"Content-Length : 31\r\n\r\n" + SECOND),
+    "space before TE's colon": (400, RENDER + b"Transfer-Encoding : chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n" + SECOND),
+    "identity": (501, RENDER + b"Transfer-Encoding: identity\r\n\r\n" + SECOND),
+    "gzip": (501, RENDER + b"Transfer-Encoding: gzip\r\n\r\n" + SECOND),
+    "xchunked": (501, RENDER + b"Transfer-Encoding: xchunked\r\n\r\n" + SECOND),
+    "quoted chunked": (501, RENDER + b"Transfer-Encoding: \"chunked\"\r\n\r\n" + SECOND),
+    "gzip, chunked": (501, RENDER + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
+    "NUL in a length": (400, RENDER + b"Content-Length: 3\x00 1\r\n\r\n{}" + SECOND),
+    "NUL in an encoding": (400, RENDER + b"Transfer-Encoding: chunked\x00x\r\n\r\n" + SECOND),
+    "fold": (400, GET + b"X: a\r\n b\r\n\r\n"),
+    "folded encoding": (400, RENDER + b"Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n"),
+    "a body of HEAD": (400, b"HEAD /ready HTTP/1.1\r\n" + HOST + b"Content-Length: 31\r\n\r\n" + SECOND),
+    "bare LF": (400, b"GET /ready HTTP/1.1\nHost: 127.0.0.1\n\n"),
+    "chunk 0x2": (400, CHUNKED + b"0x2\r\n{}\r\n0\r\n\r\n"),
+    "chunk +2": (400, CHUNKED + b"+2\r\n{}\r\n0\r\n\r\n"),
+    "chunk with a space": (400, CHUNKED + b" 2\r\n{}\r\n0\r\n\r\n"),
+    "chunk -0": (400, CHUNKED + b"-0\r\n\r\n"),
+    "chunk and junk": (400, CHUNKED + b"2 junk\r\n{}\r\n0\r\n\r\n"),
+    "chunk and NUL": (400, CHUNKED + b"2\x00\r\n{}\r\n0\r\n\r\n"),
+    "no CRLF behind a chunk": (400, CHUNKED + b"2\r\n{}0\r\n\r\n"),
+    "chunks of HTTP/1.0": (400, b"POST /prompts/p/render HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+    "no Host": (400, b"GET /ready HTTP/1.1\r\n\r\n"),
+    "two Hosts": (400, GET + HOST + b"\r\n"),
+    "a bad Host": (400, b"GET /ready HTTP/1.1\r\nHost: a b\r\n\r\n"),
+    "an empty name": (400, GET + b": x\r\n\r\n"),
+    "a control character in a name": (400, GET + b"X\x01Y: z\r\n\r\n"),
+    "HTTP/4294967297.1": (400, b"GET /ready HTTP/4294967297.1\r\n" + HOST + b"\r\n"),
+    "HTTP/1.99": (400, b"GET /ready HTTP/1.99\r\n" + HOST + b"\r\n"),
+    "HTTP/1.-1": (400, b"GET /ready HTTP/1.-1\r\n" + HOST + b"\r\n"),
+    "HTTP/1.2": (505, b"GET /ready HTTP/1.2\r\n" + HOST + b"\r\n"),
+    "HTTP/2.0": (505, b"GET /ready HTTP/2.0\r\n" + HOST + b"\r\n"),
+    "a space in the target": (400, b"GET /x y HTTP/1.1\r\n" + HOST + b"\r\n"),
+    "another Expect": (417, RENDER + b"Expect: 200-ok\r\nContent-Length: 2\r\n\r\n{}"),
+    "an unknown method": (501, b"BREW /ready HTTP/1.1\r\n" + HOST + b"\r\n"),
+    "TLS": (400, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"),
+    "a long target": (414, b"GET /" + b"x" * 20000 + b" HTTP/1.1\r\n"),
+    "a long header": (431, GET + b"X: " + b"y" * 40000 + b"\r\n\r\n"),
+    "many fields": (431, GET + b"X: y\r\n" * 200 + b"\r\n"),
+    "many empty fields": (400, GET + b":\r\n" * 1500 + b"\r\n"),
+    "a long body": (413, RENDER + b"Content-Length: 99999999\r\n\r\n" + b"x" * 4000000),
+    "long chunks": (413, CHUNKED + b"100001\r\n"),
+    "an endless extension": (413, CHUNKED + b"1;" + b"x" * 1100000),
+}
+
+
+def read_all(connection, deadline=DEADLINE):
+    """What comes until the other side ends."""
+    connection.settimeout(deadline)
+    data = b""
+    while piece := connection.recv(65536):
+        data += piece
+    return data
+
+
+def replies_in(data):
+    """[(status, headers, body)] of bytes that hold whole replies and nothing else."""
+    replies = []
+    while data:
+        head, separator, rest = data.partition(b"\r\n\r\n")
+        if not separator:
+            raise AssertionError(f"half a reply: {data!r}")
+        lines = head.decode("latin-1").split("\r\n")
+        headers = dict(line.split(": ", 1) for line in lines[1:])
+        length = int(headers.get("Content-Length", 0))
+        replies.append((int(lines[0].split()[1]), headers, rest[:length]))
+        data = rest[length:]
+    return replies
+
+
+class GateTest(ServerTest):
+    def connect(self, server):
+        connection = socket.create_connection(("127.0.0.1", server.port), DEADLINE)
+        self.addCleanup(connection.close)
+        return connection
+
+    def send(self, server, *pieces):
+        """Send and return all replies, up to the end of the connection."""
+        connection = self.connect(server)
+        sender = threading.Thread(target=self.send_pieces, args=(connection, pieces))
+        sender.start()
+        try:
+            return replies_in(read_all(connection))
+        finally:
+            sender.join()
+
+    @staticmethod
+    def send_pieces(connection, pieces):
+        try:
+            for piece in pieces:
+                connection.sendall(piece)
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+
+
+class Framing(GateTest):
+    def setUp(self):
+        self.server = self.serve(files={"p.yaml": prompt("hello")})
+
+    def assert_refused(self, reply, status):
+        self.assertEqual(reply[0], status, reply)
+        self.assertEqual(reply[1]["Connection"], "close")
+        self.assertEqual(reply[1]["Content-Type"], "application/json")
+        self.assertTrue(json.loads(reply[2])["detail"].startswith("Bad request: "), reply)
+
+    def test_what_is_refused_gets_one_reply(self):
+        for name, (status, data) in BAD.items():
+            with self.subTest(name):
+                if data.startswith(b"HEAD"):
+                    continue
+                reply, = self.send(self.server, data)
+                self.assert_refused(reply, status)
+
+    def test_what_is_refused_byte_by_byte(self):
+        for name, (status, data) in BAD.items():
+            if len(data) > 1000 or data.startswith(b"HEAD"):
+                continue
+            with self.subTest(name):
+                reply, = self.send(self.server, *[data[i:i + 1] for i in range(len(data))])
+                self.assert_refused(reply, status)
+
+    def test_a_refused_HEAD_has_no_body(self):
+        status, data = BAD["a body of HEAD"]
+        raw = self.connect(self.server)
+        raw.sendall(data)
+        everything = read_all(raw)
+        self.assertTrue(everything.startswith(b"HTTP/1.1 %d " % status))
+        self.assertTrue(everything.endswith(b"\r\n\r\n"))
+        self.assertEqual(everything.count(b"HTTP/1.1"), 1)
+
+    def test_good_requests_in_front_are_answered_first(self):
+        for name in ("two lengths", "bare LF", "a long header", "gzip", "chunk 0x2", "a long body"):
+            status, data = BAD[name]
+            with self.subTest(name):
+                replies = self.send(self.server, GET + b"\r\n" + SECOND + data)
+                self.assertEqual([reply[0] for reply in replies], [200, 200, status])
+                self.assert_refused(replies[2], status)
+
+    def test_a_request_that_waits_is_answered_before_a_refusal(self):
+        server = self.serve("--writable", files={"p.yaml": prompt("hello")})
+        body = json.dumps({"prompt_id": "new", "prompt_template": "x"}).encode()
+        post = (b"POST /prompts HTTP/1.1\r\n" + HOST + b"Content-Type: application/json\r\n"
+                b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        replies = self.send(server, post + b"GET / HTTP/9.9\r\n\r\n")
+        self.assertEqual([reply[0] for reply in replies], [200, 505])
+
+    def test_rare_but_legal(self):
+        body = b'{"variables": {}}'
+        length = b"Content-Length: %d\r\n" % len(body)
+        good = {
+            "chunk extensions": CHUNKED + b"6;a=b\r\n" + body[:6] + b"\r\nB ;x=\"y;\"\r\n" + body[6:] + b"\r\n0;q\r\n\r\n",
+            "trailers": CHUNKED + b"11\r\n" + body + b"\r\n0\r\nX-Trailer: Host: evil\r\n\r\n",
+            "one byte a chunk": CHUNKED + b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n",
+            "empty lines in front": b"\r\n\r\n" + RENDER + length + b"\r\n" + body,
+            "lower case names": RENDER.replace(b"Host", b"hOST") + length.lower() + b"\r\n" + body,
+            "absolute form": RENDER.replace(b"/prompts", b"http://127.0.0.1/prompts") + length + b"\r\n" + body,
+            "HTTP/1.0": RENDER.replace(b"HTTP/1.1", b"HTTP/1.0") + b"Connection: keep-alive\r\n" + length + b"\r\n" + body,
+            "close": RENDER + b"Connection: close\r\n" + length + b"\r\n" + body,
+        }
+        for name, data in good.items():
+            for pieces in ([data], [data[i:i + 1] for i in range(len(data))]):
+                with self.subTest(name, pieces=len(pieces)):
+                    closing = b"" if name in ("close", "absolute form") else GET + b"Connection: close\r\n\r\n"
+                    replies = self.send(self.server, *pieces, closing)
+                    self.assertEqual([reply[0] for reply in replies], [200] * (1 + (closing != b"")))
+                    self.assertEqual(json.loads(replies[0][2])["messages"][0]["content"], "hello")
+
+    def test_a_thousand_pipelined_requests(self):
+        replies = self.send(self.server, (GET + b"\r\n") * 999 + GET + b"Connection: close\r\n\r\n")
+        self.assertEqual([reply[0] for reply in replies], [200] * 1000)
+
+    def test_expect_100_continue(self):
+        for front in (b"", GET + b"\r\n"):
+            connection = self.connect(self.server)
+            connection.sendall(front + RENDER + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+            data = b""
+            while b"100 Continue\r\n\r\n" not in data:
+                data += connection.recv(65536)
+            connection.sendall(b"{}" + GET + b"Connection: close\r\n\r\n")
+            data = data.replace(b"HTTP/1.1 100 Continue\r\n\r\n", b"") + read_all(connection)
+            self.assertEqual([reply[0] for reply in replies_in(data)], [200] * (2 + (front != b"")))
+
+    def test_no_100_for_a_body_that_is_too_long(self):
+        reply, = self.send(self.server, RENDER + b"Expect: 100-continue\r\nContent-Length: 9999999\r\n\r\n")
+        self.assert_refused(reply, 413)
+
+    def test_OPTIONS(self):
+        for target, allow in (("/prompts", "GET, HEAD, POST, OPTIONS"), ("/ready", "GET, HEAD, OPTIONS"),
+                              ("*", "GET, HEAD, POST, OPTIONS"), ("/prompts/p/render", "POST, OPTIONS")):
+            reply, = self.send(self.server, f"OPTIONS {target} HTTP/1.1\r\n".encode() + HOST +
+                               b"Connection: close\r\n\r\n")
+            self.assertEqual((reply[0], reply[1]["Allow"], reply[2]), (204, allow, b""))
+
+    def test_the_host_of_an_URL_counts(self):
+        reply, = self.send(self.server, b"GET http://evil.example/prompts/p HTTP/1.1\r\n" + HOST +
+                           b"Connection: close\r\n\r\n")
+        self.assertEqual(reply[0], 403)
+
+    def test_a_long_body_is_read_to_its_end_so_that_the_refusal_arrives(self):
+        for _ in range(20):
+            reply, = self.send(self.server, *BAD["a long body"][1:])
+            self.assert_refused(reply, 413)
+
+
+class Deadlines(GateTest):
+    def drip(self, server, start, piece):
+        """Send a start, and then a piece again and again until the other side ends. Returns all that came,
+        and how long it took."""
+        connection = self.connect(server)
+        connection.sendall(start)
+        connection.settimeout(0.05)
+        begun, data = time.monotonic(), b""
+        while time.monotonic() < begun + DEADLINE:
+            try:
+                received = connection.recv(65536)
+                if not received:
+                    return data, time.monotonic() - begun
+                data += received
+            except TimeoutError:
+                pass
+            try:
+                connection.sendall(piece)
+            except (BrokenPipeError, ConnectionResetError):
+                pass
+        raise AssertionError("the connection is still open")
+
+    def test_each_is_for_all_of_its_part(self):
+        server = self.serve("--head-timeout", "600ms", "--body-timeout", "900ms", "--idle-timeout", "700ms",
+                            files={"p.yaml": prompt("hello")})
+        head = self.drip(server, b"GET /ready HTTP/1.1\r\n" + HOST, b"X: y\r\n")
+        body = self.drip(server, RENDER + b"Content-Length: 9999\r\n\r\n", b" ")
+        chunks = self.drip(server, CHUNKED, b"1\r\n \r\n")
+        for (data, took), at_least in ((head, 0.6), (body, 0.9), (chunks, 0.9)):
+            reply, = replies_in(data)
+            self.assertEqual(reply[0], 408)
+            self.assertIn("took too long", json.loads(reply[2])["detail"])
+            self.assertGreaterEqual(took, at_least - 0.05)
+        for start, replies in ((b"", 0), (GET + b"\r\n", 1)):
+            data, took = self.drip(server, start, b"")
+            self.assertEqual([reply[0] for reply in replies_in(data)], [200] * replies)
+            self.assertGreaterEqual(took, 0.55)
+
+    def test_a_client_that_reads_nothing(self):
+        server = self.serve("--reply-timeout", "700ms", files={"p.yaml": prompt("x" * 300000)})
+        connection = socket.socket()
+        self.addCleanup(connection.close)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(("127.0.0.1", server.port))
+        connection.sendall(SECOND * 50)
+        wait_until(lambda: self.connections_of(server) == 1, "promptd holds the connection")
+        wait_until(lambda: self.connections_of(server) == 0, "it was given up")
+
+    @staticmethod
+    def connections_of(server):
+        """How many connections promptd has but for the one that asks."""
+        [line] = [line for line in server.get("/metrics").body.decode().splitlines()
+                  if line.startswith("promptd_http_connections ")]
+        return int(float(line.split()[1])) - 1
+
+    def test_slow_clients_take_nothing_from_others(self):
+        server = self.serve(files={"p.yaml": prompt("hello")})
+        starts = [b"GET /ready HTTP/1.1\r\nX", RENDER + b"Content-Length: 1000\r\n\r\n ", SECOND * 20]
+        slow = [self.connect(server) for _ in range(300)]
+        for number, connection in enumerate(slow):
+            connection.sendall(starts[number % len(starts)])
+        for _ in range(100):
+            self.assertEqual(server.get("/prompts/p").status, 200)
+        self.assertGreaterEqual(self.connections_of(server), 300)
+
+
+class Limits(GateTest):
+    def test_more_connections_than_there_may_be_wait(self):
+        server = self.serve("--max-connections", "4", "--workers", "1", files={"p.yaml": prompt("hello")})
+        held = [self.connect(server) for _ in range(4)]
+        for connection in held:
+            connection.sendall(GET + b"\r\n")
+            self.assertIn(b"200 OK", connection.recv(65536))
+        late = self.connect(server)
+        late.sendall(GET + b"Connection: close\r\n\r\n")
+        late.settimeout(0.5)
+        with self.assertRaises(TimeoutError):
+            late.recv(65536)
+        held[0].close()
+        self.assertEqual(replies_in(read_all(late))[0][0], 200)
+
+    def test_no_descriptor_is_left(self):
+        wrapper = ["/bin/sh", "-c", "ulimit -n 40; exec \"$@\"", "sh"]
+        server = self.serve("--max-connections", "1000", "--workers", "1", wrapper=wrapper,
+                            files={"p.yaml": prompt("hello")})
+        held = [self.connect(server) for _ in range(60)]
+        wait_until(lambda: [m for m in server.messages() if "no descriptor is left" in m], "it is said")
+        before, lines = self.cpu_ticks(server), len(server.lines)
+        begun = time.monotonic()
+        wait_until(lambda: time.monotonic() > begun + 2, "two seconds go by")
+        used = (self.cpu_ticks(server) - before) / os.sysconf("SC_CLK_TCK")
+        self.assertLess(used, 0.2)  # of two seconds
+        self.assertLess(len(server.lines) - lines, 20)
+        for connection in held:
+            connection.close()
+        wait_until(lambda: server.get("/ready").status == 200, "it accepts again")
+
+    @staticmethod
+    def cpu_ticks(server):
+        with open(f"/proc/{server.process.pid}/stat", encoding="ascii") as file:
+            fields = file.read().rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])
+
+
+if __name__ == "__main__":
+    unittest.main()
