@@ -62,6 +62,7 @@ complete(struct framing *framing)
 {
 	framing->is_complete = true;
 	framing->state = START;
+	framing->head = (struct head){0};
 	framing->head_bytes = 0;
 	buffer_finish(&framing->line);
 	return FRAMING_PASS;
@@ -170,7 +171,6 @@ take_start(struct framing *framing, const char *bytes, size_t length, size_t *ta
 		return refuse(framing, 400, "a CR stands alone");
 	if (*bytes < 'A' || *bytes > 'z') /* TLS, say, of which no line may come */
 		return refuse(framing, 400, "a request begins with a method");
-	framing->head = (struct head){0};
 	framing->head_bytes = framing->body_bytes = 0;
 	framing->chunk_lines_bytes = framing->digits = 0;
 	framing->state = REQUEST_LINE;

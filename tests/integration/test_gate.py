@@ -150,6 +150,13 @@ class Framing(GateTest):
         self.assertTrue(everything.endswith(b"\r\n\r\n"))
         self.assertEqual(everything.count(b"HTTP/1.1"), 1)
 
+    def test_a_refusal_behind_a_HEAD_has_its_body(self):
+        connection = self.connect(self.server)
+        connection.sendall(b"HEAD /ready HTTP/1.1\r\n" + HOST + b"\r\n\x16\x03")
+        first, refusal = read_all(connection).split(b"HTTP/1.1 ")[1:]
+        self.assertTrue(first.startswith(b"200") and first.endswith(b"\r\n\r\n"))
+        self.assert_refused(replies_in(b"HTTP/1.1 " + refusal)[0], 400)
+
     def test_good_requests_in_front_are_answered_first(self):
         for name in ("two lengths", "bare LF", "a long header", "gzip", "chunk 0x2", "a long body"):
             status, data = BAD[name]
