@@ -138,6 +138,39 @@ is_loopback_name(const char *host)
 	return strncmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") == length;
 }
 
+/* Whether a request comes from a page of this very server, or of none (RFC 6454 section 7). */
+static bool
+is_own_origin(const struct request *request)
+{
+	static const char *const schemes[] = {"http://", "https://"};
+	const char *origin = request->origin;
+	for (size_t i = 0; origin != NULL && i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+		size_t length = strlen(schemes[i]);
+		if (strncasecmp(origin, schemes[i], length) == 0 && request->host != NULL &&
+			strcasecmp(origin + length, request->host) == 0)
+			return true;
+	}
+	return origin == NULL;
+}
+
+/* Refuse what a page in somebody's browser makes it ask: under a name that leads here (DNS rebinding), or from elsewhere to
+ * write. */
+static bool
+refuse_stranger(const struct request *request, struct reply *reply, const struct row *row)
+{
+	bool writes = (row->need & (RIGHT_WRITE | RIGHT_ADMIN)) != 0 && row->method == METHOD_POST;
+	if (request->door.loopback_names && request->host != NULL &&
+		!is_loopback_name(request->host))
+		reply_error(reply, 403,
+			"Host '%s' is no name of this machine for itself: ask for 127.0.0.1, or "
+			"start promptd with --tokens-file or --allow-anonymous",
+			reply_shown(request, request->host));
+	else if (writes && !is_own_origin(request))
+		reply_error(reply, 403, "Origin '%s' is another site: its pages may not write here",
+			reply_shown(request, request->origin));
+	return reply->status == 403;
+}
+
 /* Judge who asks. Reading behind the door for it needs no token. */
 static enum auth_result
 judge(const struct request *request, const struct row *row, struct grant *grant)
@@ -164,15 +197,8 @@ api_answer(struct request *request, struct reply *reply)
 		refuse(request, reply);
 		return;
 	}
-	if (request->door.loopback_names && request->host != NULL &&
-		!is_loopback_name(request->host)) {
-		reply_error(reply, 403,
-			"Host '%s' is no name of this machine for itself: ask for 127.0.0.1, or "
-			"start "
-			"promptd with --tokens-file or --allow-anonymous",
-			reply_shown(request, request->host));
+	if (refuse_stranger(request, reply, row))
 		return;
-	}
 	enum auth_result result = judge(request, row, &grant);
 	request->token = grant.token;
 	if (result == AUTH_GRANTED)

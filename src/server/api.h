@@ -55,7 +55,7 @@ struct request {
 	const struct token *token; /* that was presented; NULL: none was needed */
 	enum method method;
 	struct target target;
-	const char *authorization, *content_type, *host; /* NULL where absent */
+	const char *authorization, *content_type, *host, *origin; /* NULL where absent */
 	const char *body;
 	size_t body_length;
 	const struct snapshot *snapshot; /* taken once; NULL before the first was published */

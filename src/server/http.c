@@ -243,6 +243,7 @@ http_read(struct evhttp_request *from, struct request *request, struct error *er
 	request->method = method_of(from);
 	request->authorization = find_header(from, "Authorization");
 	request->content_type = find_header(from, "Content-Type");
+	request->origin = find_header(from, "Origin");
 	request->host = find_host(from, request->arena);
 	request->body_length = evbuffer_get_length(body);
 	request->body = "";

@@ -225,6 +225,21 @@ class Framing(GateTest):
                            b"Connection: close\r\n\r\n")
         self.assertEqual(reply[0], 403)
 
+    def test_pages_of_other_sites_may_not_write(self):
+        body = b'{"prompt_id": "new", "prompt_template": "x"}'
+        write = (b"POST /prompts HTTP/1.1\r\n" + HOST + b"Content-Type: application/json\r\n"
+                 b"Connection: close\r\nContent-Length: %d\r\n" % len(body))
+        server = self.serve("--writable", files={"p.yaml": prompt("hello")})
+        for origin in (b"http://evil.example", b"null", b"http://127.0.0.1:1", b"file://127.0.0.1", b""):
+            reply, = self.send(server, write + b"Origin: " + origin + b"\r\n\r\n" + body)
+            self.assertEqual(reply[0], 403, reply)
+            self.assertIn("is another site", json.loads(reply[2])["detail"])
+            reply, = self.send(server, RENDER + b"Connection: close\r\nContent-Length: 2\r\nOrigin: " + origin +
+                               b"\r\n\r\n{}")
+            self.assertEqual(reply[0], 200, "reading is no writing")
+        reply, = self.send(server, write + b"Origin: http://127.0.0.1\r\n\r\n" + body)
+        self.assertEqual(reply[0], 200)
+
     def test_a_long_body_is_read_to_its_end_so_that_the_refusal_arrives(self):
         for _ in range(20):
             reply, = self.send(self.server, *BAD["a long body"][1:])
