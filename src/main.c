@@ -20,6 +20,7 @@
 #include "server/listen.h"
 #include "server/log.h"
 #include "server/reloader.h"
+#include "server/tls.h"
 #include "server/traffic.h"
 #include "server/worker.h"
 
@@ -29,6 +30,7 @@ struct server {
 	struct store *store;
 	struct reloader *reloader;
 	struct auth *auth;
+	struct tls *tls;
 	struct figures figures;
 	struct traffic *traffic; /* of each worker */
 	struct api api;
@@ -108,7 +110,8 @@ start_all_workers(struct server *server, const struct options *options, struct e
 	bool is_open = options->tokens_file == NULL && !options->allow_anonymous;
 	const struct door prompts = {
 		.kind = options->admin_listen != NULL ? DOOR_PROMPTS : DOOR_BOTH,
-		.loopback_names = is_open && server->listeners.is_loopback};
+		.loopback_names = is_open && server->listeners.is_loopback,
+		.tls = server->tls};
 	const struct door admin = {
 		.kind = DOOR_ADMIN, .loopback_names = is_open && server->admin.is_loopback};
 	server->workers =
@@ -145,7 +148,20 @@ make_reloader(struct server *server, const struct options *options)
 		.strict_start = options->strict_start,
 		.min_prompts = options->min_prompts,
 	};
-	return reloader_new(&terms, server->auth);
+	return reloader_new(&terms, server->auth, server->tls);
+}
+
+static int
+start_tls(struct server *server, const struct options *options, struct error *error)
+{
+	if (options->tls_cert == NULL && options->tls_key == NULL)
+		return 0;
+	if (options->tls_cert == NULL || options->tls_key == NULL) {
+		error_set(error, "--tls-cert and --tls-key go together\ngive both, or neither");
+		return -1;
+	}
+	server->tls = tls_new(options->tls_cert, options->tls_key, error);
+	return server->tls != NULL ? 0 : -1;
 }
 
 /* Bind, load, publish, serve. While the first prompts are loaded, requests get a 503. */
@@ -163,13 +179,14 @@ start(struct server *server, const struct options *options, struct error *error)
 	server->auth = auth_new(&(struct auth_terms){options->tokens_file, options->dev,
 					options->strict_projects, &server->figures},
 		error);
-	if (server->auth == NULL)
+	if (server->auth == NULL || start_tls(server, options, error) != 0)
 		return -1;
-	if (listen_open(&server->listeners, options->listen, options->workers,
-		    loopback_only(options), error) != 0)
+	if (listen_open(&server->listeners, server->tls != NULL ? "https" : "http", options->listen,
+		    options->workers, loopback_only(options), error) != 0)
 		return -1;
-	if (options->admin_listen != NULL && listen_open(&server->admin, options->admin_listen, 1,
-						     loopback_only(options), error) != 0)
+	if (options->admin_listen != NULL &&
+		listen_open(&server->admin, "http", options->admin_listen, 1,
+			loopback_only(options), error) != 0)
 		return -1;
 	size_t n_workers = server->listeners.count + server->admin.count;
 	server->store = store_new();
@@ -214,6 +231,7 @@ stop(struct server *server)
 	free(server->traffic);
 	store_free(server->store);
 	auth_free(server->auth);
+	tls_free(server->tls);
 	listen_close(&server->listeners);
 	listen_close(&server->admin);
 }

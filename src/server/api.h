@@ -18,6 +18,7 @@ struct prompt_rules;
 struct reloader;
 struct snapshot;
 struct store;
+struct tls;
 struct token;
 struct traffic;
 
@@ -44,6 +45,7 @@ struct door {
 		DOOR_ADMIN, /* … metrics, status and reload; probes are behind both. Reading needs no token here */
 	} kind;
 	bool loopback_names; /* a Host must be one (RFC 9110 section 7.2), against DNS rebinding */
+	struct tls *tls; /* NULL: without */
 };
 
 enum method { METHOD_GET, METHOD_HEAD, METHOD_POST, METHOD_OPTIONS, METHOD_OTHER };

@@ -17,6 +17,7 @@
 #include "server/clock.h"
 #include "server/linger.h"
 #include "server/log.h"
+#include "server/tls.h"
 
 /* What evhttp understands differs from RFC 9112 in many places, so that it is given nothing but whole requests which
  * nobody can understand in two ways. The bytes of a connection are looked at in its input buffer's callback, before
@@ -51,12 +52,14 @@ struct gate {
 	bool is_refused, is_busy, has_continued;
 	bool is_lost; /* memory was out: closed at the next sweep */
 	int descriptor;
+	struct tls_peer peer;
 	void *owner;
 };
 
 struct gates {
 	struct event_base *base;
 	const struct gate_limits *limits;
+	struct tls *tls;
 	gate_on_close *on_close;
 	struct evconnlistener *listener;
 	struct event *on_turn, *on_sweep;
@@ -344,7 +347,6 @@ expire(struct gate *gate)
 	evbuffer_unfreeze(input, 0); /* as while bytes are read */
 	refuse(gate, input, 408,
 		gate->phase == PHASE_HEAD ? "the header took too long" : "the body took too long");
-	evbuffer_freeze(input, 0);
 	gate->is_busy = false;
 	settle(gate);
 	bufferevent_trigger(gate->bufev, EV_READ, 0);
@@ -386,7 +388,8 @@ on_accept_error(struct evconnlistener *listener, void *context)
 }
 
 struct gates *
-gates_new(struct event_base *base, const struct gate_limits *limits, gate_on_close *on_close)
+gates_new(struct event_base *base, const struct gate_limits *limits, struct tls *tls,
+	gate_on_close *on_close)
 {
 	const struct timeval period = {.tv_usec = SWEEP_MS * 1000};
 	struct gates *gates = calloc(1, sizeof(*gates));
@@ -394,6 +397,7 @@ gates_new(struct event_base *base, const struct gate_limits *limits, gate_on_clo
 		return NULL;
 	gates->base = base;
 	gates->limits = limits;
+	gates->tls = tls;
 	gates->on_close = on_close;
 	gates->lingers = lingers_new(base);
 	gates->front = evbuffer_new();
@@ -441,11 +445,28 @@ gates_leave(struct gates *gates)
 	gates->listener = NULL;
 }
 
+/* Somebody asks for http:// where there is https:// alone, and has been told so. */
+static void
+on_plain(void *context)
+{
+	const struct gate *gate = context;
+	lingers_add(gate->gates->lingers, bufferevent_getfd(gate->bufev));
+}
+
+static struct bufferevent *
+make_bufferevent(struct gates *gates, struct gate *gate)
+{
+	if (gates->tls == NULL)
+		return bufferevent_socket_new(gates->base, -1, 0);
+	gate->peer = (struct tls_peer){on_plain, gate};
+	return tls_open(gates->tls, gates->base, &gate->peer);
+}
+
 struct bufferevent *
 gates_open(struct gates *gates)
 {
 	struct gate *gate = calloc(1, sizeof(*gate));
-	struct bufferevent *bufev = bufferevent_socket_new(gates->base, -1, 0);
+	struct bufferevent *bufev = gate != NULL ? make_bufferevent(gates, gate) : NULL;
 	if (gate != NULL)
 		gate->held = evbuffer_new();
 	if (gate != NULL && gate->held != NULL && bufev != NULL)

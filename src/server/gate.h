@@ -12,6 +12,7 @@ struct evhttp_bound_socket;
 struct evhttp_request;
 struct gate; /* one connection's */
 struct gates; /* a worker's */
+struct tls;
 
 struct gate_limits {
 	struct framing_limits framing;
@@ -25,8 +26,10 @@ struct gate_limits {
 /* A connection is gone while its owner, who was set, is not yet done with a request. */
 typedef void gate_on_close(void *owner);
 
-/* Everything here is for the worker's thread. The base and the limits are borrowed. Returns NULL when memory is out. */
-struct gates *gates_new(struct event_base *, const struct gate_limits *, gate_on_close *);
+/* Everything here is for the worker's thread. The base, the limits and the certificate, NULL for none, are borrowed. Returns
+ * NULL when memory is out. */
+struct gates *gates_new(
+	struct event_base *, const struct gate_limits *, struct tls *, gate_on_close *);
 
 /* After evhttp, which closes the connections. */
 void gates_free(struct gates *);

@@ -80,10 +80,10 @@ lingers_add(struct lingers *lingers, int descriptor)
 	struct lingering *lingering = calloc(1, sizeof(*lingering));
 	if (lingering == NULL)
 		return;
-	lingering->descriptor = fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
+	lingering->descriptor = dup(descriptor);
 	lingering->left = MOST_BYTES;
 	lingering->deadline_ms = clock_ms() + LONGEST_MS;
-	if (lingering->descriptor >= 0)
+	if (lingering->descriptor >= 0 && fcntl(lingering->descriptor, F_SETFD, FD_CLOEXEC) == 0)
 		lingering->on_read = event_new(lingers->base, lingering->descriptor,
 			EV_READ | EV_PERSIST, on_read, lingering);
 	if (lingering->on_read == NULL || event_add(lingering->on_read, NULL) != 0) {

@@ -102,18 +102,21 @@ open_one(const struct sockaddr *address, socklen_t length, bool is_first)
 }
 
 static void
-format_url(const struct sockaddr *address, socklen_t length, char *url, size_t size)
+format_url(const char *scheme, const struct sockaddr *address, socklen_t length, char *url,
+	size_t size)
 {
 	char host[64], port[8];
 	if (getnameinfo(address, length, host, sizeof(host), port, sizeof(port),
 		    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
 		snprintf(host, sizeof(host), "?");
 	bool is_v6 = strchr(host, ':') != NULL;
-	snprintf(url, size, "http://%s%s%s:%s", is_v6 ? "[" : "", host, is_v6 ? "]" : "", port);
+	snprintf(url, size, "%s://%s%s%s:%s", scheme, is_v6 ? "[" : "", host, is_v6 ? "]" : "",
+		port);
 }
 
 static int
-open_all(struct listeners *listeners, const struct addrinfo *found, size_t count)
+open_all(
+	struct listeners *listeners, const char *scheme, const struct addrinfo *found, size_t count)
 {
 	struct sockaddr_storage storage;
 	struct sockaddr *address = (struct sockaddr *)&storage;
@@ -128,12 +131,12 @@ open_all(struct listeners *listeners, const struct addrinfo *found, size_t count
 		if (getsockname(one, address, &length) != 0)
 			return -1;
 	}
-	format_url(address, length, listeners->url, sizeof(listeners->url));
+	format_url(scheme, address, length, listeners->url, sizeof(listeners->url));
 	return 0;
 }
 
 int
-listen_open(struct listeners *listeners, const char *address, size_t count,
+listen_open(struct listeners *listeners, const char *scheme, const char *address, size_t count,
 	const char *loopback_only, struct error *error)
 {
 	*listeners = (struct listeners){0};
@@ -149,7 +152,7 @@ listen_open(struct listeners *listeners, const char *address, size_t count,
 	listeners->is_loopback = is_loopback(found->ai_addr);
 	listeners->sockets = calloc(count, sizeof(int));
 	if (listeners->sockets != NULL)
-		result = open_all(listeners, found, count);
+		result = open_all(listeners, scheme, found, count);
 	if (result != 0) {
 		error_set(error, "cannot listen on %s: %s\n%s", address, strerror(errno),
 			errno == EADDRINUSE ? "stop what listens there, or give another --listen"

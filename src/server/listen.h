@@ -17,9 +17,9 @@ struct listeners {
 /* Whether a text is "ADDRESS:PORT". */
 bool listen_is_address(const char *);
 
-/* Open so many sockets on "ADDRESS:PORT"; an IPv6 address stands in brackets. An address in use is an
- * error, and so is one that other machines can reach where loopback_only says why it must not be.
+/* Open so many sockets on "ADDRESS:PORT", for the scheme "http" or "https"; an IPv6 address stands in brackets. An
+ * address in use is an error, and so is one that other machines can reach where loopback_only says why it must not be.
  * Returns -1 with an error. */
-int listen_open(struct listeners *, const char *address, size_t count, const char *loopback_only,
-	struct error *);
+int listen_open(struct listeners *, const char *scheme, const char *address, size_t count,
+	const char *loopback_only, struct error *);
 void listen_close(struct listeners *);

@@ -133,6 +133,8 @@ CHOICE(stock_client, "any", "stock")
 	}
 
 TEXT(tokens_file, tokens_file)
+TEXT(tls_cert, tls_cert)
+TEXT(tls_key, tls_key)
 TEXT(explain, explain)
 TEXT(litellm_config, litellm_config)
 TEXT(dir, directory)
@@ -388,6 +390,10 @@ const struct option_row option_rows[] = {
 		"follow links inside the directory only (default), or out of it too", EVERY},
 	{"tokens-file", "FILE", set_tokens_file,
 		"who may ask: a YAML list of tokens, read again when it changes (promptd(8))", SERVE},
+	{"tls-cert", "FILE", set_tls_cert,
+		"speak HTTPS alone, with this PEM certificate and its chain, read again when it changes", SERVE},
+	{"tls-key", "FILE", set_tls_key,
+		"the certificate's key, a PEM file without a password", SERVE},
 	{"projects", "free|strict", set_strict_projects,
 		"projects as files say (default), or the first directory alone, for ids too", EVERY},
 	{"watch", "auto|poll", set_without_inotify,

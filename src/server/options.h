@@ -58,6 +58,7 @@ struct options {
 	bool hold_bad_files, strict_start, ready_when_clean, no_prompt_metrics, strict_projects;
 	bool links_lead_anywhere, without_inotify;
 	const char *tokens_file, *admin_listen; /* NULL: none */
+	const char *tls_cert, *tls_key; /* both or neither */
 	size_t min_prompts;
 };
 

@@ -19,6 +19,7 @@
 #include "server/job.h"
 #include "server/log.h"
 #include "server/schedule.h"
+#include "server/tls.h"
 #include "server/wake.h"
 
 enum { STOP_MS = 2000 }; /* that a look may take to end */
@@ -31,6 +32,7 @@ struct queue {
 struct reloader {
 	struct cycle *cycle;
 	struct auth *auth;
+	struct tls *tls; /* or NULL */
 	struct queue awaiting; /* jobs that the end of a round ends */
 	bool report; /* a signal asked: log the outcome, whatever it is */
 
@@ -43,7 +45,7 @@ struct reloader {
 };
 
 struct reloader *
-reloader_new(const struct cycle_terms *terms, struct auth *auth)
+reloader_new(const struct cycle_terms *terms, struct auth *auth, struct tls *tls)
 {
 	struct reloader *reloader = calloc(1, sizeof(*reloader));
 	if (reloader == NULL)
@@ -58,6 +60,7 @@ reloader_new(const struct cycle_terms *terms, struct auth *auth)
 	own.stopping = &reloader->stopping;
 	reloader->cycle = cycle_new(&own);
 	reloader->auth = auth;
+	reloader->tls = tls;
 	if (reloader->wake >= 0 && reloader->ended >= 0 && reloader->cycle != NULL)
 		return reloader;
 	reloader_free(reloader);
@@ -156,6 +159,7 @@ wait_for_work(struct reloader *reloader)
 	int64_t now = clock_ms();
 	int64_t due =
 		schedule_earlier(cycle_due_ms(reloader->cycle), auth_refresh(reloader->auth, now));
+	due = schedule_earlier(due, tls_refresh(reloader->tls, now));
 	int64_t wait = due - now;
 	struct pollfd ready[] = {
 		{.fd = reloader->wake,                    .events = POLLIN},

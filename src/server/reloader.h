@@ -4,13 +4,14 @@
 #include <stdbool.h>
 
 struct auth;
+struct tls;
 struct cycle_terms;
 struct error;
 struct job;
 struct reloader;
 
 /* The tokens, borrowed, are kept up to date too. Returns NULL when memory is out. */
-struct reloader *reloader_new(const struct cycle_terms *, struct auth *);
+struct reloader *reloader_new(const struct cycle_terms *, struct auth *, struct tls *);
 
 /* cycle_load(), on the caller's thread. Before reloader_start. */
 int reloader_load(struct reloader *, struct error *);

@@ -23,7 +23,7 @@ LITELLM = "/beta/litellm_prompt_management"
 DEADLINE = 10.0  # seconds; generous, because sanitizers are slow
 STOP_DEADLINE = 30.0  # a drain alone may take ten
 POLL = 0.005
-LISTENING = re.compile(r"listening on http://127\.0\.0\.1:(\d+)")
+LISTENING = re.compile(r"listening on https?://127\.0\.0\.1:(\d+)")
 
 
 def binary():

@@ -1,0 +1,204 @@
+/* tls.c -- the certificate that connections are secured with. */
+#include "server/tls.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
+#include "core/error.h"
+#include "server/log.h"
+#include "server/signature.h"
+
+enum { CHECK_MS = 1000, N_FILES = 2 };
+
+struct tls {
+	const char *paths[N_FILES]; /* certificate, key */
+	struct signature taken[N_FILES], seen[N_FILES];
+	int64_t next_ms;
+	pthread_mutex_t lock; /* of the following */
+	SSL_CTX *context;
+};
+
+/* Answer a client that speaks HTTP without TLS so that it can be read, which OpenSSL's alert cannot. */
+static void
+on_info(const SSL *session, int where, int result)
+{
+	static const char body[] =
+		"{\"detail\":\"Bad request: this port speaks TLS: ask for it with https://\"}";
+	const struct tls_peer *peer = SSL_get_app_data(session);
+	char answer[256];
+	if (where != SSL_CB_ACCEPT_EXIT || result > 0 ||
+		ERR_GET_REASON(ERR_peek_error()) != SSL_R_HTTP_REQUEST)
+		return;
+	int length = snprintf(answer, sizeof(answer),
+		"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\n"
+		"Content-Length: %zu\r\nConnection: close\r\n\r\n%s",
+		sizeof(body) - 1, body);
+	if (send(SSL_get_fd(session), answer, (size_t)length, MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
+		peer->on_plain(peer->context);
+}
+
+/* A key with a password is refused; OpenSSL would ask for it on the terminal. */
+static int
+on_password(char *text, int size, int is_new, void *none)
+{
+	(void)text;
+	(void)size;
+	(void)is_new;
+	(void)none;
+	return 0;
+}
+
+/* Fill in the files' signatures; zeroes where there is none. */
+static void
+look(const struct tls *tls, struct signature signatures[N_FILES])
+{
+	struct statx stat;
+	for (size_t i = 0; i < N_FILES; i++) {
+		signatures[i] = (struct signature){0};
+		if (statx(AT_FDCWD, tls->paths[i], 0, STATX_BASIC_STATS, &stat) == 0)
+			signatures[i] = signature_of(&stat);
+	}
+}
+
+static bool
+are_equal(const struct signature *a, const struct signature *b)
+{
+	return signature_equal(&a[0], &b[0]) && signature_equal(&a[1], &b[1]);
+}
+
+/* Say what OpenSSL found wrong last. */
+static void
+explain(struct error *error, const char *what, const char *path, const char *advice)
+{
+	const char *reason = ERR_reason_error_string(ERR_peek_last_error());
+	error_set(error, "%s \"%s\": %s\n%s", what, path, reason != NULL ? reason : "unreadable",
+		advice);
+}
+
+static bool
+fill(const struct tls *tls, SSL_CTX *context, struct error *error)
+{
+	static const char ciphers[] = "ECDHE+AESGCM:ECDHE+CHACHA20";
+	SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+	SSL_CTX_set_info_callback(context, on_info);
+	SSL_CTX_set_default_passwd_cb(context, on_password);
+	if (SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) != 1 ||
+		SSL_CTX_set_cipher_list(context, ciphers) != 1) {
+		error_set(error, "TLS 1.2 with AES-GCM is not to be had from OpenSSL");
+		return false;
+	}
+	if (SSL_CTX_use_certificate_chain_file(context, tls->paths[0]) != 1) {
+		explain(error, "cannot take the certificate", tls->paths[0],
+			"give --tls-cert a PEM file with the certificate and its chain");
+		return false;
+	}
+	if (SSL_CTX_use_PrivateKey_file(context, tls->paths[1], SSL_FILETYPE_PEM) != 1) {
+		explain(error, "cannot take the key", tls->paths[1],
+			"give --tls-key the PEM file of the certificate's key, without a password");
+		return false;
+	}
+	return true;
+}
+
+/* Take what the files hold now. Returns -1 with an error. */
+static int
+load(struct tls *tls, struct error *error)
+{
+	look(tls, tls->taken);
+	ERR_clear_error();
+	SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+	if (context == NULL) {
+		error_set(error, "out of memory");
+		return -1;
+	}
+	if (!fill(tls, context, error)) {
+		SSL_CTX_free(context);
+		return -1;
+	}
+	pthread_mutex_lock(&tls->lock);
+	SSL_CTX *before = tls->context;
+	tls->context = context;
+	pthread_mutex_unlock(&tls->lock);
+	SSL_CTX_free(before);
+	log_write(LOG_LEVEL_INFO, "the certificate is in force", LOG_TEXT("file", tls->paths[0]),
+		LOG_END);
+	return 0;
+}
+
+struct tls *
+tls_new(const char *certificate, const char *key, struct error *error)
+{
+	struct tls *tls = calloc(1, sizeof(*tls));
+	if (tls == NULL || pthread_mutex_init(&tls->lock, NULL) != 0) {
+		free(tls);
+		error_set(error, "out of memory");
+		return NULL;
+	}
+	tls->paths[0] = certificate;
+	tls->paths[1] = key;
+	if (load(tls, error) == 0) {
+		memcpy(tls->seen, tls->taken, sizeof(tls->seen));
+		return tls;
+	}
+	tls_free(tls);
+	return NULL;
+}
+
+void
+tls_free(struct tls *tls)
+{
+	if (tls == NULL)
+		return;
+	SSL_CTX_free(tls->context);
+	pthread_mutex_destroy(&tls->lock);
+	free(tls);
+}
+
+int64_t
+tls_refresh(struct tls *tls, int64_t now_ms)
+{
+	struct signature now[N_FILES];
+	struct error error;
+	if (tls == NULL)
+		return 0;
+	if (now_ms < tls->next_ms)
+		return tls->next_ms;
+	tls->next_ms = now_ms + CHECK_MS;
+	look(tls, now);
+	bool is_settled = are_equal(now, tls->seen);
+	memcpy(tls->seen, now, sizeof(now));
+	if (is_settled && !are_equal(now, tls->taken) && load(tls, &error) != 0) {
+		memcpy(tls->taken, now, sizeof(now));
+		log_write(LOG_LEVEL_ERROR, error.message,
+			LOG_TEXT("instead", "the last good certificate stays in force"), LOG_END);
+	}
+	return tls->next_ms;
+}
+
+struct bufferevent *
+tls_open(struct tls *tls, struct event_base *base, struct tls_peer *peer)
+{
+	pthread_mutex_lock(&tls->lock);
+	SSL_CTX *context = tls->context;
+	SSL_CTX_up_ref(context);
+	pthread_mutex_unlock(&tls->lock);
+	SSL *session = SSL_new(context);
+	SSL_CTX_free(context);
+	if (session == NULL)
+		return NULL;
+	SSL_set_app_data(session, peer);
+	return bufferevent_openssl_socket_new(
+		base, -1, session, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
+}
