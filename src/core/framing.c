@@ -61,6 +61,7 @@ static enum framing_verdict
 complete(struct framing *framing)
 {
 	framing->is_complete = true;
+	framing->closes = framing->head.closes;
 	framing->state = START;
 	framing->head = (struct head){0};
 	framing->head_bytes = 0;

@@ -36,6 +36,7 @@ struct framing {
 	uint64_t left, body_bytes; /* of a chunk or body; of all chunks */
 	size_t chunk_lines_bytes, digits;
 	bool is_complete; /* the last byte taken was a request's last one */
+	bool closes; /* … and that one asks for the connection to be closed */
 	struct refusal refusal;
 };
 

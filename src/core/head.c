@@ -10,7 +10,10 @@ struct piece {
 	size_t length;
 };
 
-enum { MOST_LENGTH_DIGITS = 18 }; /* more would be refused as too long anyway */
+enum {
+	MOST_LENGTH_DIGITS = 18, /* more would be refused as too long anyway */
+	MOST_PORT_DIGITS = 5,
+};
 
 static bool
 refuse(struct refusal *refusal, int status, const char *reason)
@@ -116,6 +119,31 @@ take_method(struct head *head, struct piece method, struct refusal *refusal)
 	return refuse(refusal, 501, "the method is not known here");
 }
 
+/* A host, or an IP address of either kind, and perhaps a port; of a user nothing. */
+static bool
+is_authority(struct piece authority)
+{
+	size_t port = authority.length;
+	while (port > 0 && authority.text[port - 1] >= '0' && authority.text[port - 1] <= '9')
+		port--;
+	if (port > 0 && authority.text[port - 1] == ':') {
+		unsigned long number = 0;
+		if (authority.length - port > MOST_PORT_DIGITS)
+			return false;
+		for (size_t i = port; i < authority.length; i++)
+			number = number * 10 + (unsigned long)(authority.text[i] - '0');
+		if (number == 0 || number > 65535)
+			return false;
+		authority.length = port - 1;
+	}
+	bool is_v6 = authority.length > 2 && *authority.text == '[' &&
+		     authority.text[authority.length - 1] == ']';
+	if (is_v6)
+		return strspn(authority.text + 1, "0123456789abcdefABCDEF:.") ==
+		       authority.length - 2;
+	return authority.length > 0 && consists_of(authority, "-._~");
+}
+
 /* RFC 9112 section 3.2; bytes beyond ASCII are left to who decodes the path. */
 static bool
 is_target(struct piece target)
@@ -125,12 +153,16 @@ is_target(struct piece target)
 	for (size_t i = 0; i < target.length; i++)
 		if (is_control(target.text[i]) || target.text[i] == '\t' || target.text[i] == '#')
 			return false;
-	if (target.length > 0 && *target.text == '/')
-		return true;
+	if (target.length > 0 && *target.text == '/') /* two would begin an authority for evhttp */
+		return target.length == 1 || target.text[1] != '/';
 	size_t scheme = target.length > 7 && strncasecmp(target.text, "http://", 7) == 0    ? 7
 			: target.length > 8 && strncasecmp(target.text, "https://", 8) == 0 ? 8
 											    : 0;
-	return scheme > 0 && strchr("/?", target.text[scheme]) == NULL;
+	struct piece authority = {target.text + scheme, 0};
+	while (scheme + authority.length < target.length &&
+		strchr("/?", authority.text[authority.length]) == NULL)
+		authority.length++;
+	return scheme > 0 && is_authority(authority);
 }
 
 bool
@@ -203,6 +235,21 @@ take_expectation(struct head *head, struct piece value, struct refusal *refusal)
 	return true;
 }
 
+/* A list of words (RFC 9110 section 7.6.1). */
+static bool
+take_connection(struct head *head, struct piece value, struct refusal *refusal)
+{
+	(void)refusal;
+	while (value.length > 0) {
+		const char *comma = memchr(value.text, ',', value.length);
+		size_t length = comma != NULL ? (size_t)(comma - value.text) : value.length;
+		head->closes |= is_text(trim((struct piece){value.text, length}), "close");
+		length += comma != NULL;
+		value = (struct piece){value.text + length, value.length - length};
+	}
+	return true;
+}
+
 /* Cut a field's name off its line. */
 static bool
 cut_name(const char *line, size_t length, struct piece *name, struct piece *value)
@@ -228,11 +275,13 @@ head_take_field(struct head *head, const char *line, size_t length, struct refus
 	static const struct {
 		const char *name;
 		bool (*take)(struct head *, struct piece, struct refusal *);
+		bool evhttp_looks; /* which does not skip a tab in front of a value */
 	} known[] = {
-		{"Host",              take_host       },
-		{"Content-Length",    take_length     },
-		{"Transfer-Encoding", take_encoding   },
-		{"Expect",            take_expectation},
+		{"Host",              take_host,        false},
+		{"Content-Length",    take_length,      true },
+		{"Transfer-Encoding", take_encoding,    true },
+		{"Expect",            take_expectation, true },
+		{"Connection",        take_connection,  false},
 	};
 	struct piece name, value;
 	if (length > 0 && (*line == ' ' || *line == '\t'))
@@ -240,9 +289,13 @@ head_take_field(struct head *head, const char *line, size_t length, struct refus
 	if (!cut_name(line, length, &name, &value))
 		return refuse(refusal, 400, "a header field is malformed");
 	head->fields++;
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-		if (is_text(name, known[i].name))
-			return known[i].take(head, trim(value), refusal);
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		if (!is_text(name, known[i].name))
+			continue;
+		if (known[i].evhttp_looks && memchr(value.text, '\t', value.length) != NULL)
+			return refuse(refusal, 400, "a tab where a space would do");
+		return known[i].take(head, trim(value), refusal);
+	}
 	return true;
 }
 

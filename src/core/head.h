@@ -18,6 +18,7 @@ struct head {
 	bool is_old; /* HTTP/1.0 */
 	bool is_head, forbids_body; /* by its method */
 	bool is_chunked;
+	bool closes; /* it asks for the connection to be closed (RFC 9112 section 9.6) */
 	bool wants_continue; /* and has a body to wait with (RFC 9110 section 10.1.1) */
 	uint64_t length; /* of the body, where it is not chunked */
 };

@@ -35,7 +35,9 @@ enum phase {
 
 enum {
 	SWEEP_MS = 250,
+	LINGER_SHARE = 8, /* of the connections that there may be */
 	COMPLAIN_MS = 10000, /* at most so often */
+	SMALL_BYTES = 2048, /* copied: the buffer that they came in may be much larger */
 };
 
 struct gate {
@@ -50,6 +52,7 @@ struct gate {
 	int64_t deadline_ms;
 	uint64_t passed, replied; /* requests */
 	bool is_refused, is_busy, has_continued;
+	bool is_last; /* the last request that was passed ends the connection */
 	bool is_lost; /* memory was out: closed at the next sweep */
 	int descriptor;
 	struct tls_peer peer;
@@ -69,6 +72,7 @@ struct gates {
 	struct gate **by_descriptor;
 	size_t n_descriptors, count;
 	bool owes_continue; /* somewhere, once evhttp reads again */
+	bool is_draining; /* what is queued is taken, however many there are */
 };
 
 static void
@@ -116,9 +120,10 @@ free_gate(struct gate *gate)
 static void
 pause_or_resume(struct gates *gates)
 {
+	size_t n = gates->count + lingers_count(gates->lingers);
 	if (gates->listener == NULL)
 		return;
-	if (gates->count >= gates->limits->connections)
+	if (n >= gates->limits->connections && !gates->is_draining)
 		evconnlistener_disable(gates->listener);
 	else
 		evconnlistener_enable(gates->listener);
@@ -200,6 +205,16 @@ refuse(struct gate *gate, struct evbuffer *input, int status, const char *reason
 		gate->is_lost = true;
 }
 
+/* Move bytes from the start of gates->rest to what is held. Returns -1 when memory is out. */
+static int
+hold(struct gate *gate, const char *bytes, size_t length)
+{
+	struct evbuffer *rest = gate->gates->rest;
+	if (length >= SMALL_BYTES)
+		return evbuffer_remove_buffer(rest, gate->held, length) == (int)length ? 0 : -1;
+	return evbuffer_add(gate->held, bytes, length) == 0 ? evbuffer_drain(rest, length) : -1;
+}
+
 /* Take the bytes in gates->rest: what is whole goes to the input. Returns -1 when memory is out. */
 static int
 take_rest(struct gate *gate, struct evbuffer *input)
@@ -214,18 +229,19 @@ take_rest(struct gate *gate, struct evbuffer *input)
 				gate->framing.refusal.reason);
 			return 0;
 		}
-		if (verdict == FRAMING_PASS) {
-			if (evbuffer_remove_buffer(rest, gate->held, taken) != (int)taken)
-				return -1;
-		} else {
+		if (verdict == FRAMING_PASS && hold(gate, bytes, taken) != 0)
+			return -1;
+		if (verdict == FRAMING_OMIT)
 			evbuffer_drain(rest, taken);
-		}
 		if (!gate->framing.is_complete)
 			continue;
 		gate->passed++;
 		gate->has_continued = false;
 		if (evbuffer_add_buffer(input, gate->held) != 0)
 			return -1;
+		gate->is_last = gate->framing.closes;
+		if (gate->is_last)
+			return 0;
 	}
 	return 0;
 }
@@ -242,7 +258,7 @@ take_added(struct gate *gate, struct evbuffer *input, size_t added)
 		return -1;
 	if (before > 0 && evbuffer_add_buffer(input, gates->front) != 0)
 		return -1;
-	return gate->is_refused ? 0 : take_rest(gate, input);
+	return gate->is_refused || gate->is_last ? 0 : take_rest(gate, input);
 }
 
 static void
@@ -399,7 +415,7 @@ gates_new(struct event_base *base, const struct gate_limits *limits, struct tls 
 	gates->limits = limits;
 	gates->tls = tls;
 	gates->on_close = on_close;
-	gates->lingers = lingers_new(base);
+	gates->lingers = lingers_new(base, limits->connections / LINGER_SHARE + 1);
 	gates->front = evbuffer_new();
 	gates->rest = evbuffer_new();
 	gates->on_turn = event_new(base, -1, 0, on_turn, gates);
@@ -417,8 +433,11 @@ gates_free(struct gates *gates)
 {
 	if (gates == NULL)
 		return;
-	for (struct gate *gate; (gate = take_fresh(gates)) != NULL;)
+	for (struct gate *gate; (gate = take_fresh(gates)) != NULL;) {
+		evbuffer_remove_cb_entry(bufferevent_get_input(gate->bufev), gate->on_input);
+		bufferevent_decref(gate->bufev);
 		free_gate(gate);
+	}
 	lingers_free(gates->lingers);
 	if (gates->on_turn != NULL)
 		event_free(gates->on_turn);
@@ -437,6 +456,22 @@ gates_guard(struct gates *gates, struct evhttp_bound_socket *bound)
 {
 	gates->listener = evhttp_bound_socket_get_listener(bound);
 	evconnlistener_set_error_cb(gates->listener, on_accept_error);
+}
+
+void
+gates_drain(struct gates *gates)
+{
+	gates->is_draining = true;
+	pause_or_resume(gates);
+}
+
+bool
+gates_are_busy(const struct gates *gates)
+{
+	for (const struct gate *gate = gates->adopted; gate != NULL; gate = gate->next)
+		if (gate->phase != PHASE_FIRST && gate->phase != PHASE_IDLE)
+			return true;
+	return gates->fresh != NULL;
 }
 
 void
@@ -488,6 +523,7 @@ gates_open(struct gates *gates)
 	gates->fresh = gate;
 	bufferevent_incref(bufev);
 	event_active(gates->on_turn, EV_TIMEOUT, 0);
+	pause_or_resume(gates);
 	return bufev;
 }
 
@@ -505,6 +541,18 @@ gate_refusal(const struct gate *gate)
 {
 	bool is_last = gate->passed - gate->replied == 1;
 	return gate->is_refused && is_last ? &gate->framing.refusal : NULL;
+}
+
+bool
+gate_must_close(const struct gate *gate)
+{
+	return gate->is_last && gate->passed - gate->replied == 1;
+}
+
+bool
+gate_may_close(const struct gate *gate)
+{
+	return gate->passed - gate->replied == 1 && framing_part(&gate->framing) == FRAMING_NONE;
 }
 
 void

@@ -1,6 +1,7 @@
 /* gate.h -- lets whole and well-formed requests through to evhttp, in time, on so many connections. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -37,7 +38,13 @@ void gates_free(struct gates *);
 /* Watch over a listening socket: it rests while there are enough connections, and a while when descriptors are out. */
 void gates_guard(struct gates *, struct evhttp_bound_socket *);
 
-/* Stop doing so: the socket is closed. */
+/* Take all connections that are queued: no more are to come. */
+void gates_drain(struct gates *);
+
+/* Whether a request has begun to arrive, or its reply is not out. */
+bool gates_are_busy(const struct gates *);
+
+/* Stop watching over the socket, before it is closed. */
 void gates_leave(struct gates *);
 
 /* Make a connection's bufferevent, for evhttp_set_bevcb. NULL when memory is out: then evhttp makes one that has no
@@ -49,6 +56,11 @@ struct gate *gates_find(const struct gates *, struct evhttp_request *);
 
 /* Why a request is refused, which only stands for the one that the client sent; NULL: it is the client's. */
 const struct refusal *gate_refusal(const struct gate *);
+
+/* Whether the client wants the connection closed behind the reply to this request, and whether nothing has come behind
+ * it. */
+bool gate_must_close(const struct gate *);
+bool gate_may_close(const struct gate *);
 
 /* Who is to be told if the connection closes, until the reply is out. */
 void gate_set_owner(struct gate *, void *owner);

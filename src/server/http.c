@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>
 
@@ -80,7 +82,8 @@ add_header(struct evhttp_request *request, const char *name, const char *value)
 static const char *
 find_header(struct evhttp_request *request, const char *name)
 {
-	return evhttp_find_header(evhttp_request_get_input_headers(request), name);
+	const char *value = evhttp_find_header(evhttp_request_get_input_headers(request), name);
+	return value != NULL ? value + strspn(value, " \t") : NULL; /* evhttp leaves a tab */
 }
 
 /* The host that a request is for: an URL's counts more than the header (RFC 9112 section 3.2.2). Empty when memory is
@@ -191,6 +194,18 @@ finish_read(struct evhttp_request *request, struct reply *reply, const struct ht
 	return 0;
 }
 
+/* Behind an absolute form, which it takes for a proxy's, evhttp closes, and would strike out the header that says so but for
+ * another in the request. */
+static bool
+has_absolute_form(struct evhttp_request *request)
+{
+	if (strchr("/*", *evhttp_request_get_uri(request)) != NULL)
+		return false;
+	evhttp_add_header(
+		evhttp_request_get_input_headers(request), "Proxy-Connection", "keep-alive");
+	return true;
+}
+
 /* Add the headers of a reply. evhttp sends a body that it is given, also to HEAD, so there it is given
  * none and the length is told here. */
 static int
@@ -201,6 +216,7 @@ add_headers(
 	const char *type = reply->content_type != NULL ? reply->content_type : "application/json";
 	bool has_body = reply->status != 304 && reply->status != 204;
 	bool is_head = method_of(request) == METHOD_HEAD;
+	bool closes = terms->closing || has_absolute_form(request);
 	snprintf(length, sizeof(length), "%zu", body_length(reply));
 	const struct {
 		const char *name, *value;
@@ -212,7 +228,7 @@ add_headers(
 		{"Vary",                   terms->has_tokens ? "Authorization" : NULL},
 		{"WWW-Authenticate",       reply->authenticate ? "Bearer" : NULL     },
 		{"Allow",                  reply->allow                              },
-		{"Connection",             terms->closing ? "close" : NULL           },
+		{"Connection",             closes ? "close" : NULL                   },
 	};
 	for (size_t i = 0; i < sizeof(headers) / sizeof(headers[0]); i++)
 		if (add_header(request, headers[i].name, headers[i].value) != 0)
@@ -266,7 +282,12 @@ http_send(struct evhttp_request *request, struct reply *reply, const struct http
 		if (out != NULL)
 			evbuffer_drain(out, evbuffer_get_length(out));
 	}
+	struct bufferevent *bufev =
+		evhttp_connection_get_bufferevent(evhttp_request_get_connection(request));
 	evhttp_send_reply(request, reply->status, reason_phrase(reply->status), out);
+	/* evhttp would read on, without end, and take a client that has no more to say for one that is gone. It reads
+	 * again once the reply is out. */
+	bufferevent_disable(bufev, EV_READ);
 	if (out != NULL)
 		evbuffer_free(out);
 	buffer_finish(&reply->body);

@@ -24,7 +24,8 @@ struct lingering {
 
 struct lingers {
 	struct event_base *base;
-	struct lingering *first;
+	struct lingering *first; /* the newest */
+	size_t count, most;
 };
 
 static void
@@ -35,6 +36,17 @@ end(struct lingering *lingering)
 	if (lingering->descriptor >= 0)
 		close(lingering->descriptor);
 	free(lingering);
+}
+
+static void
+end_oldest(struct lingers *lingers)
+{
+	struct lingering **at = &lingers->first;
+	while ((*at)->next != NULL)
+		at = &(*at)->next;
+	end(*at);
+	*at = NULL;
+	lingers->count--;
 }
 
 static void
@@ -54,11 +66,13 @@ on_read(evutil_socket_t descriptor, short events, void *context)
 }
 
 struct lingers *
-lingers_new(struct event_base *base)
+lingers_new(struct event_base *base, size_t most)
 {
 	struct lingers *lingers = calloc(1, sizeof(*lingers));
-	if (lingers != NULL)
-		lingers->base = base;
+	if (lingers == NULL)
+		return NULL;
+	lingers->base = base;
+	lingers->most = most;
 	return lingers;
 }
 
@@ -92,6 +106,14 @@ lingers_add(struct lingers *lingers, int descriptor)
 	}
 	lingering->next = lingers->first;
 	lingers->first = lingering;
+	if (++lingers->count > lingers->most)
+		end_oldest(lingers);
+}
+
+size_t
+lingers_count(const struct lingers *lingers)
+{
+	return lingers->count;
 }
 
 void
@@ -104,6 +126,7 @@ lingers_sweep(struct lingers *lingers, int64_t now_ms)
 			continue;
 		}
 		*at = lingering->next;
+		lingers->count--;
 		end(lingering);
 	}
 }

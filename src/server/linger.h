@@ -4,13 +4,14 @@
  * (RFC 9112 section 9.6). */
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct event_base;
 struct lingers;
 
-/* Everything here is for the worker's thread. Returns NULL when memory is out. */
-struct lingers *lingers_new(struct event_base *);
+/* Everything here is for the worker's thread. Beyond so many, the oldest is closed. Returns NULL when memory is out. */
+struct lingers *lingers_new(struct event_base *, size_t most);
 
 /* Close them all. */
 void lingers_free(struct lingers *);
@@ -18,6 +19,9 @@ void lingers_free(struct lingers *);
 /* Drop what still comes on a connection until its client ends it too, for a while, whoever closes this descriptor.
  * Where memory or descriptors are out, nothing is done. */
 void lingers_add(struct lingers *, int descriptor);
+
+/* How many there are. */
+size_t lingers_count(const struct lingers *);
 
 /* Close those whose time is over, by the monotonic clock. */
 void lingers_sweep(struct lingers *, int64_t now_ms);

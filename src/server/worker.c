@@ -122,8 +122,11 @@ on_closed_early(void *owner)
 	struct exchange *exchange = owner;
 	struct worker *worker = exchange->worker;
 	for (struct waiting *at = worker->waiting; at != NULL; at = at->next)
-		if (at->request == exchange->request)
+		if (at->request == exchange->request) {
+			if (evhttp_request_get_connection(at->request) == NULL)
+				evhttp_request_free(at->request); /* evhttp left it to us */
 			at->request = NULL;
+		}
 	end_exchange(exchange);
 }
 
@@ -131,13 +134,15 @@ static void
 send_reply(struct worker *worker, struct evhttp_request *request, struct reply *reply,
 	const struct snapshot *snapshot)
 {
+	const struct gate *gate = gates_find(worker->gates, request);
+	bool is_draining = atomic_load_explicit(&worker->draining, memory_order_relaxed);
 	http_send(request, reply,
 		&(struct http_terms){
 			.digest = worker->digest,
 			.snapshot = snapshot,
 			.has_tokens =
 				worker->api->auth != NULL && auth_has_tokens(worker->api->auth),
-			.closing = atomic_load_explicit(&worker->draining, memory_order_relaxed),
+			.closing = gate_must_close(gate) || (is_draining && gate_may_close(gate)),
 		});
 }
 
@@ -291,7 +296,8 @@ on_drain_check(evutil_socket_t none, short events, void *context)
 	if (worker->bound != NULL)
 		evhttp_del_accept_socket(worker->http, worker->bound);
 	worker->bound = NULL;
-	bool done = worker->in_flight == 0 && elapsed >= DRAIN_LEAST_MS;
+	bool done = worker->in_flight == 0 && !gates_are_busy(worker->gates) &&
+		    elapsed >= DRAIN_LEAST_MS;
 	if (done || elapsed >= DRAIN_MOST_MS || evtimer_add(worker->on_drain, &again) != 0)
 		event_base_loopbreak(worker->base);
 }
@@ -307,6 +313,7 @@ on_wake(evutil_socket_t descriptor, short events, void *context)
 	if (!atomic_load(&worker->draining) || worker->drain_began_ms != 0)
 		return;
 	worker->drain_began_ms = clock_ms();
+	gates_drain(worker->gates);
 	if (evtimer_add(worker->on_drain, &now) != 0)
 		event_base_loopbreak(worker->base);
 }
@@ -424,6 +431,8 @@ worker_free(struct worker *worker)
 		return;
 	while (worker->waiting != NULL)
 		end_waiting(worker, worker->waiting);
+	if (worker->gates != NULL)
+		gates_leave(worker->gates);
 	if (worker->http != NULL)
 		evhttp_free(worker->http);
 	gates_free(worker->gates);

@@ -1,6 +1,7 @@
 """What stands between a client's bytes and the answers: framing, limits of time and of number."""
 import json
 import os
+import signal
 import socket
 import threading
 import time
@@ -213,6 +214,34 @@ class Framing(GateTest):
         reply, = self.send(self.server, RENDER + b"Expect: 100-continue\r\nContent-Length: 9999999\r\n\r\n")
         self.assert_refused(reply, 413)
 
+    def test_half_closed_clients_get_all_replies(self):
+        server = self.serve(files={"p.yaml": prompt("x" * 900000)})
+        for data, statuses in ((SECOND, [200]), (SECOND * 5 + GET + b"\r\n", [200] * 6),
+                               (GET + b"\r\n" + BAD["gzip"][1], [200, 501])):
+            connection = self.connect(server)
+            connection.sendall(data)
+            connection.shutdown(socket.SHUT_WR)
+            replies = replies_in(read_all(connection))
+            self.assertEqual([reply[0] for reply in replies], statuses)
+            self.assertEqual([len(reply[2]) for reply in replies],
+                             [int(reply[1]["Content-Length"]) for reply in replies])
+
+    def test_the_client_may_ask_to_close(self):
+        for value in (b"close", b"Close", b"TE, close", b"keep-alive,close , x", b"\tclose"):
+            replies = self.send(self.server, GET + b"Connection: " + value + b"\r\n\r\n" + SECOND)
+            self.assertEqual([reply[0] for reply in replies], [200])
+            self.assertEqual(replies[0][1]["Connection"], "close")
+
+    def test_the_absolute_form_says_that_it_closes(self):
+        replies = self.send(self.server, b"GET http://127.0.0.1/ready HTTP/1.1\r\n" + HOST + b"\r\n" + SECOND)
+        self.assertEqual([(reply[0], reply[1]["Connection"]) for reply in replies], [(200, "close")])
+
+    def test_tabs_in_front_of_values(self):
+        server = self.serve("--dev", files={"p.yaml": prompt("hello")})
+        reply, = self.send(server, b"GET /prompts/p HTTP/1.1\r\nHost:\t127.0.0.1\r\nAuthorization:\tBearer "
+                           b"test-token-12345\r\nConnection:\tclose\r\n\r\n")
+        self.assertEqual(reply[0], 200)
+
     def test_OPTIONS(self):
         for target, allow in (("/prompts", "GET, HEAD, POST, OPTIONS"), ("/ready", "GET, HEAD, OPTIONS"),
                               ("*", "GET, HEAD, POST, OPTIONS"), ("/prompts/p/render", "POST, OPTIONS")):
@@ -301,6 +330,44 @@ class Deadlines(GateTest):
                   if line.startswith("promptd_http_connections ")]
         return int(float(line.split()[1])) - 1
 
+    def skip_with_sanitizers(self):
+        with open(os.environ["PROMPTD"], "rb") as file:
+            program = file.read()
+        if b"__asan_init" in program or b"__tsan_init" in program:
+            self.skipTest("a sanitizer keeps freed memory: the other builds tell how much is used")
+
+    def test_a_client_that_asks_and_never_reads(self):
+        self.skip_with_sanitizers()
+        server = self.serve(files={"p.yaml": prompt("x" * 100000)})
+        connection = self.connect(server)
+        connection.settimeout(1)
+        sent, before = 0, self.memory_of(server)
+        with self.assertRaises(TimeoutError):  # it is not read any further
+            for _ in range(3000):
+                sent += connection.send(SECOND * 1000)
+        self.assertLess(sent, 32 * 1024 * 1024)
+        self.assertLess(self.memory_of(server) - before, 16 * 1024 * 1024)
+        connection.settimeout(DEADLINE)
+        received = 0
+        while received < 20000000:  # and then it goes on
+            received += len(connection.recv(1 << 20))
+
+    def test_a_body_in_small_pieces_takes_no_more_memory(self):
+        self.skip_with_sanitizers()
+        server = self.serve("--writable", files={"p.yaml": prompt("hello")})
+        connection = self.connect(server)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.sendall(RENDER + b"Content-Length: 200000\r\n\r\n")
+        before = self.memory_of(server)
+        for _ in range(100000):
+            connection.send(b" ")
+        self.assertLess(self.memory_of(server) - before, 8 * 1024 * 1024)
+
+    @staticmethod
+    def memory_of(server):
+        with open(f"/proc/{server.process.pid}/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
     def test_slow_clients_take_nothing_from_others(self):
         server = self.serve(files={"p.yaml": prompt("hello")})
         starts = [b"GET /ready HTTP/1.1\r\nX", RENDER + b"Content-Length: 1000\r\n\r\n ", SECOND * 20]
@@ -310,6 +377,29 @@ class Deadlines(GateTest):
         for _ in range(100):
             self.assertEqual(server.get("/prompts/p").status, 200)
         self.assertGreaterEqual(self.connections_of(server), 300)
+
+
+class Draining(GateTest):
+    def test_requests_that_have_begun_are_answered(self):
+        server = self.serve(files={"p.yaml": prompt("hello")})
+        body = b'{"variables": {}}'
+        half = self.connect(server)
+        half.sendall(RENDER + b"Content-Length: %d\r\n\r\n" % len(body) + body[:5])
+        head = self.connect(server)
+        head.sendall(b"GET /ready HTT")
+        many = self.connect(server)
+        many.sendall(SECOND * 200)
+        many.recv(1)
+        wait_until(lambda: server.get("/ready").status == 200, "what was sent has arrived")
+        server.signal(signal.SIGTERM)
+        wait_until(lambda: [m for m in server.messages() if m == "stopping"], "it stops")
+        half.sendall(body[5:])
+        head.sendall(b"P/1.1\r\n" + HOST + b"\r\n")
+        self.assertEqual(replies_in(read_all(half))[0][0], 200)
+        self.assertEqual(replies_in(read_all(head))[0][0], 503, "not ready any more")
+        replies = replies_in(b"H" + read_all(many))
+        self.assertEqual([reply[0] for reply in replies], [200] * 200)
+        self.assertEqual(server.wait_for_exit(), 0)
 
 
 class Limits(GateTest):
@@ -326,6 +416,29 @@ class Limits(GateTest):
             late.recv(65536)
         held[0].close()
         self.assertEqual(replies_in(read_all(late))[0][0], 200)
+
+    def test_a_queue_of_connections_is_not_taken_at_once(self):
+        server = self.serve("--max-connections", "8", "--workers", "1", files={"p.yaml": prompt("hello")})
+        server.freeze()
+        held = [self.connect(server) for _ in range(100)]
+        before = len(os.listdir(f"/proc/{server.process.pid}/fd"))
+        server.thaw()
+        wait_until(lambda: len(os.listdir(f"/proc/{server.process.pid}/fd")) > before, "some are taken")
+        held[-1].sendall(GET + b"\r\n")
+        self.assertLessEqual(len(os.listdir(f"/proc/{server.process.pid}/fd")), before + 8)
+        for connection in held[:-1]:
+            connection.close()
+        self.assertIn(b"200 OK", held[-1].recv(65536))
+
+    def test_refused_clients_that_stay_are_not_too_many(self):
+        server = self.serve("--max-connections", "16", "--workers", "1", files={"p.yaml": prompt("hello")})
+        before = len(os.listdir(f"/proc/{server.process.pid}/fd"))
+        held = []
+        for _ in range(100):
+            held.append(self.connect(server))
+            held[-1].sendall(b"{}\r\n\r\n")
+            self.assertIn(b" 400 ", held[-1].recv(65536))
+        self.assertLessEqual(len(os.listdir(f"/proc/{server.process.pid}/fd")), before + 16)
 
     def test_no_descriptor_is_left(self):
         wrapper = ["/bin/sh", "-c", "ulimit -n 40; exec \"$@\"", "sh"]
