@@ -272,6 +272,22 @@ http_read(struct evhttp_request *from, struct request *request, struct error *er
 	return route_parse(request->arena, evhttp_request_get_uri(from), &request->target, error);
 }
 
+/* Write a reply without waiting for the loop. Returns whether it is out as a whole; if it is not, evhttp goes on, but must not
+ * read on: it would do so without end, and take a client that has no more to say for one that is gone. It reads again
+ * behind each reply. */
+static bool
+write_at_once(struct bufferevent *bufev)
+{
+	struct evbuffer *output = bufferevent_get_output(bufev);
+	evbuffer_unfreeze(output, 1); /* as when the loop writes */
+	evbuffer_write(output, bufferevent_getfd(bufev));
+	evbuffer_freeze(output, 1);
+	if (evbuffer_get_length(output) > 0)
+		return false;
+	bufferevent_disable(bufev, EV_WRITE);
+	return true;
+}
+
 void
 http_send(struct evhttp_request *request, struct reply *reply, const struct http_terms *terms)
 {
@@ -285,9 +301,10 @@ http_send(struct evhttp_request *request, struct reply *reply, const struct http
 	struct bufferevent *bufev =
 		evhttp_connection_get_bufferevent(evhttp_request_get_connection(request));
 	evhttp_send_reply(request, reply->status, reason_phrase(reply->status), out);
-	/* evhttp would read on, without end, and take a client that has no more to say for one that is gone. It reads
-	 * again once the reply is out. */
-	bufferevent_disable(bufev, EV_READ);
+	if (terms->is_plain && write_at_once(bufev))
+		bufferevent_trigger(bufev, EV_WRITE, BEV_TRIG_DEFER_CALLBACKS);
+	else
+		bufferevent_disable(bufev, EV_READ);
 	if (out != NULL)
 		evbuffer_free(out);
 	buffer_finish(&reply->body);

@@ -20,6 +20,7 @@ struct http_terms {
 	const struct snapshot *snapshot; /* that the reply is made from; NULL: none */
 	bool has_tokens; /* answers depend on the Authorization header */
 	bool closing; /* end the connection with this reply */
+	bool is_plain; /* without TLS */
 };
 
 /* Send a reply and finish it; a read gets its ETag and may become a 304 here. The bytes of a prompt's

@@ -142,6 +142,7 @@ send_reply(struct worker *worker, struct evhttp_request *request, struct reply *
 			.snapshot = snapshot,
 			.has_tokens =
 				worker->api->auth != NULL && auth_has_tokens(worker->api->auth),
+			.is_plain = worker->door.tls == NULL,
 			.closing = gate_must_close(gate) || (is_draining && gate_may_close(gate)),
 		});
 }
