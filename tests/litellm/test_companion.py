@@ -405,6 +405,13 @@ class PromptsTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual([request.headers["Authorization"] for request in self.script.requests],
                          ["Bearer old", "Bearer old", "Bearer new"])
 
+    async def test_the_token_in_the_file_counts_more_than_the_other(self):
+        with tempfile.TemporaryDirectory() as directory:
+            write_files(directory, {"token": "from-the-file"})
+            self.serve(answer("one"), token="from-the-environment", token_file=f"{directory}/token")
+            await self.get()
+        self.assertEqual(self.script.requests[0].headers["Authorization"], "Bearer from-the-file")
+
     async def test_one_reading_of_the_token_serves_all_flights(self):
         with tempfile.TemporaryDirectory() as directory:
             write_files(directory, {"token": "old"})
