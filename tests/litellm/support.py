@@ -1,6 +1,6 @@
 """A promptd, a LiteLLM proxy and a fake OpenAI for the tests beside.
 
-    python3 -m venv VENV && VENV/bin/pip install --require-hashes -r requirements.txt
+    python3 -m venv VENV && VENV/bin/pip install --require-hashes --no-deps -r requirements.txt
     PROMPTD=/path/to/promptd VENV/bin/python -m unittest discover -v -s tests/litellm
 """
 
