@@ -20,6 +20,7 @@ WRONG_TOKEN = "promptd-token-that-is-wrong"
 
 MODELS = """\
 general_settings: {custom_auth: keys.user_api_key_auth}
+litellm_settings: {callbacks: [observer.handler]}
 model_list:
   - {model_name: cheap, litellm_params: {model: openai/cheap, api_base: OPENAI, api_key: none}}
   - {model_name: better, litellm_params: {model: openai/better, api_base: OPENAI, api_key: none}}
@@ -95,7 +96,8 @@ class Stock(support.TestCase):
         config = (MODELS.replace("OPENAI", cls.openai.url) + block
                   + OWN_ENTRIES.replace("PROMPTD,", f"{cls.promptd.url},"))
         write_files(cls.home, {"config.yaml": config})
-        shutil.copy(support.HERE / "proxy/keys.py", cls.home)
+        for name in ("keys.py", "observer.py"):
+            shutil.copy(support.HERE / "proxy" / name, cls.home)
         cls.proxy = cls.start_proxy()
 
     @classmethod
@@ -104,7 +106,8 @@ class Stock(support.TestCase):
 
     @classmethod
     def start_proxy(cls):
-        return Proxy(cls.home, {"PROMPTD_TOKEN": TOKEN}, workers=2).wait_ready()
+        environment = {"PROMPTD_TOKEN": TOKEN, "OBSERVER_FILE": str(cls.home / "observed")}
+        return Proxy(cls.home, environment, workers=2).wait_ready()
 
     @classmethod
     def tearDownClass(cls):
@@ -234,10 +237,14 @@ class Stock(support.TestCase):
         self.assertEqual(self.texts("late"), ["Late.", "Well?"])
 
     def texts_of_both_workers(self, name):
-        """Ask often enough for both workers to have answered."""
-        texts = set()
-        for _ in range(30):
-            texts.add(self.texts(name)[0])
+        """Ask until both workers have answered, and return what they sent."""
+        texts, workers, deadline = set(), set(), time.monotonic() + support.DEADLINE_S
+        while len(workers) < 2:
+            answer = self.ask(name)
+            self.assertEqual(answer.status, 200, answer.text)
+            workers.add(answer.headers["x-worker"])
+            texts.add(self.openai.bodies.pop()["messages"][0]["content"])
+            self.assertLess(time.monotonic(), deadline, "only one worker answers")
         return texts
 
     def test_an_edit_waits_for_a_restart_of_the_proxy(self):
