@@ -6,7 +6,6 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -114,6 +113,15 @@ free_gate(struct gate *gate)
 	if (gate->held != NULL)
 		evbuffer_free(gate->held);
 	free(gate);
+}
+
+/* Free one whose connection is not known, and which has left its list. */
+static void
+free_fresh(struct gate *gate)
+{
+	evbuffer_remove_cb_entry(bufferevent_get_input(gate->bufev), gate->on_input);
+	bufferevent_decref(gate->bufev);
+	free_gate(gate);
 }
 
 /* Take new connections, or let them wait in the kernel's queue. */
@@ -315,23 +323,22 @@ static void
 adopt(struct gates *gates, struct gate *gate)
 {
 	void *connection = NULL;
-	struct bufferevent *bufev = gate->bufev;
-	bufferevent_getcb(bufev, NULL, NULL, NULL, &connection);
-	gate->descriptor = bufferevent_getfd(bufev);
+	bufferevent_getcb(gate->bufev, NULL, NULL, NULL, &connection);
+	gate->descriptor = bufferevent_getfd(gate->bufev);
 	if (connection == NULL || gate->descriptor < 0) { /* it came to nothing */
-		evbuffer_remove_cb_entry(bufferevent_get_input(bufev), gate->on_input);
-		free_gate(gate);
-	} else if (reserve(gates, (size_t)gate->descriptor) != 0) {
-		evbuffer_remove_cb_entry(bufferevent_get_input(bufev), gate->on_input);
-		free_gate(gate);
-		evhttp_connection_free(connection);
-	} else {
-		link_adopted(gates, gate);
-		gate->connection = connection;
-		gates->by_descriptor[gate->descriptor] = gate;
-		evhttp_connection_set_closecb(gate->connection, on_closed, gate);
+		free_fresh(gate);
+		return;
 	}
-	bufferevent_decref(bufev);
+	if (reserve(gates, (size_t)gate->descriptor) != 0) {
+		free_fresh(gate);
+		evhttp_connection_free(connection);
+		return;
+	}
+	link_adopted(gates, gate);
+	gate->connection = connection;
+	gates->by_descriptor[gate->descriptor] = gate;
+	evhttp_connection_set_closecb(gate->connection, on_closed, gate);
+	bufferevent_decref(gate->bufev);
 }
 
 /* Do what had to wait until evhttp is done with what it was doing. */
@@ -433,11 +440,8 @@ gates_free(struct gates *gates)
 {
 	if (gates == NULL)
 		return;
-	for (struct gate *gate; (gate = take_fresh(gates)) != NULL;) {
-		evbuffer_remove_cb_entry(bufferevent_get_input(gate->bufev), gate->on_input);
-		bufferevent_decref(gate->bufev);
-		free_gate(gate);
-	}
+	for (struct gate *gate; (gate = take_fresh(gates)) != NULL;)
+		free_fresh(gate);
 	lingers_free(gates->lingers);
 	if (gates->on_turn != NULL)
 		event_free(gates->on_turn);
@@ -536,23 +540,29 @@ gates_find(const struct gates *gates, struct evhttp_request *request)
 	return is_known ? gates->by_descriptor[descriptor] : NULL;
 }
 
+/* Whether the request that is being answered is the last one that came through. */
+static bool
+answers_last(const struct gate *gate)
+{
+	return gate->passed - gate->replied == 1;
+}
+
 const struct refusal *
 gate_refusal(const struct gate *gate)
 {
-	bool is_last = gate->passed - gate->replied == 1;
-	return gate->is_refused && is_last ? &gate->framing.refusal : NULL;
+	return gate->is_refused && answers_last(gate) ? &gate->framing.refusal : NULL;
 }
 
 bool
 gate_must_close(const struct gate *gate)
 {
-	return gate->is_last && gate->passed - gate->replied == 1;
+	return gate->is_last && answers_last(gate);
 }
 
 bool
 gate_may_close(const struct gate *gate)
 {
-	return gate->passed - gate->replied == 1 && framing_part(&gate->framing) == FRAMING_NONE;
+	return answers_last(gate) && framing_part(&gate->framing) == FRAMING_NONE;
 }
 
 void

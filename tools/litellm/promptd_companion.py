@@ -277,9 +277,9 @@ class Prompts:
 
     async def _send(self, key, kept):
         """Ask promptd, and once more where the token turns out to be an old one."""
-        token = self.token or self._read_token()
+        token = self.token or self.read_token()
         response = await self._send_with(key, kept, token)
-        if response.status_code == 401 and self._read_token() != token:
+        if response.status_code == 401 and self.read_token() != token:
             response = await self._send_with(key, kept, self.token)
         return response
 
@@ -293,7 +293,7 @@ class Prompts:
             self.http = httpx.AsyncClient(timeout=self.settings.timeout)
         return await self.http.get(self.settings.url.rstrip("/") + key, headers=headers)
 
-    def _read_token(self):
+    def read_token(self):
         """Read the token file, if there is one, and return the token."""
         if self.settings.token_file:
             try:
@@ -510,19 +510,23 @@ def sees_requests(callback):
         isinstance(callback, CustomLogger) and "async_pre_call_hook" in vars(type(callback)))
 
 
-def refuse_a_late_place():
+def warn_of_entries(entries):
+    if entries:
+        log.warning("config.yaml has %d `prompts:`: LiteLLM's own client answers for these ids, and the companion "
+                    "does not see the requests that name them", len(entries))
+
+
+def check_configuration():
     """Raise where a guardrail would see the request before the prompt's text is in it: what LiteLLM loads
     stays in the order of the configuration, and this runs while it is loaded."""
     proxy = sys.modules.get("litellm.proxy.proxy_server")
     if proxy is None:
         return
-    settings = proxy.proxy_config.get_config_state().get("litellm_settings") or {}
+    config = proxy.proxy_config.get_config_state()
+    warn_of_entries(config.get("prompts") or [])
+    settings = config.get("litellm_settings") or {}
     callbacks = settings.get("callbacks") or []
     first = callbacks[0] if isinstance(callbacks, list) and callbacks else callbacks
-    entries = proxy.proxy_config.get_config_state().get("prompts") or []
-    if entries:
-        log.warning("config.yaml has %d `prompts:`: LiteLLM's own client answers for these ids, and the companion "
-                    "does not see the requests that name them", len(entries))
     ahead = [type(callback).__name__ for callback in litellm.callbacks if sees_requests(callback)]
     if isinstance(first, str) and not first.startswith(f"{__name__}."):
         ahead.append(first)
@@ -709,9 +713,9 @@ class Companion(CustomLogger):
             etag=prompt.etag, **revisions)
 
 
-refuse_a_late_place()
+check_configuration()
 handler = Companion(Settings.from_environment())
 try:
-    handler.prompts._read_token()
+    handler.prompts.read_token()
 except Unavailable as error:  # later it is one more failure to live with
     raise ValueError(str(error)) from None
