@@ -17,6 +17,7 @@
 #include "server/cycle.h"
 #include "server/figures.h"
 #include "server/gate.h"
+#include "server/limit.h"
 #include "server/listen.h"
 #include "server/log.h"
 #include "server/reloader.h"
@@ -33,6 +34,7 @@ struct server {
 	struct tls *tls;
 	struct figures figures;
 	struct traffic *traffic; /* of each worker */
+	struct limit *failures, *requests;
 	struct api api;
 	struct gate_limits limits; /* of each worker */
 	struct worker **workers;
@@ -50,6 +52,8 @@ block_signals(void)
 	sigaddset(&set, SIGTERM);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ,
+		SIG_IGN); /* a limit of file sizes (getrlimit(2)) is an error like a full disk */
 	signal(SIGIO, SIG_IGN); /* a lease of the reload thread's is broken: fcntl(2) */
 	return set;
 }
@@ -176,6 +180,8 @@ start(struct server *server, const struct options *options, struct error *error)
 				 "leave one of them out");
 		return -1;
 	}
+	if (options->audit_log != NULL && log_open_audit(options->audit_log, error) != 0)
+		return -1;
 	server->auth = auth_new(&(struct auth_terms){options->tokens_file, options->dev,
 					options->strict_projects, &server->figures},
 		error);
@@ -192,12 +198,17 @@ start(struct server *server, const struct options *options, struct error *error)
 	server->store = store_new();
 	server->reloader = server->store == NULL ? NULL : make_reloader(server, options);
 	server->traffic = calloc(n_workers, sizeof(*server->traffic));
-	if (server->reloader == NULL || server->traffic == NULL) {
+	server->failures = limit_new();
+	server->requests = limit_new();
+	if (server->reloader == NULL || server->traffic == NULL || server->failures == NULL ||
+		server->requests == NULL) {
 		error_set(error, "out of memory");
 		return -1;
 	}
 	server->api = (struct api){.store = server->store,
 		.auth = server->auth,
+		.failures = options->behind_proxy ? NULL : server->failures,
+		.requests = server->requests,
 		.reloader = server->reloader,
 		.rules = &server->rules,
 		.default_labels = options->default_labels.items,
@@ -207,6 +218,8 @@ start(struct server *server, const struct options *options, struct error *error)
 		.prompt_metrics = !options->no_prompt_metrics,
 		.ready_when_clean = options->ready_when_clean,
 		.writable = options->writable,
+		.behind_proxy = options->behind_proxy,
+		.access_log = options->access_log,
 		.allow_empty = options->allow_empty};
 	if (start_all_workers(server, options, error) != 0 ||
 		reloader_load(server->reloader, error) != 0)
@@ -229,6 +242,8 @@ stop(struct server *server)
 		worker_free(server->workers[i]);
 	free(server->workers);
 	free(server->traffic);
+	limit_free(server->failures);
+	limit_free(server->requests);
 	store_free(server->store);
 	auth_free(server->auth);
 	tls_free(server->tls);
@@ -242,8 +257,10 @@ serve_until_told(struct server *server, const sigset_t *signals)
 	for (int number = 0; number != SIGTERM && number != SIGINT;) {
 		if (sigwait(signals, &number) != 0)
 			continue;
-		if (number == SIGHUP)
-			reloader_request(server->reloader);
+		if (number != SIGHUP)
+			continue;
+		log_reopen_audit();
+		reloader_request(server->reloader);
 	}
 	log_write(LOG_LEVEL_INFO, "stopping", LOG_END);
 	signal(SIGTERM, SIG_DFL); /* a second one ends the process at once */

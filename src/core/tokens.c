@@ -146,15 +146,30 @@ read_rights(struct reading *reading, const struct value *value)
 		read_right(reading, item);
 }
 
+static void
+read_rate_limit(struct reading *reading, const struct value *value)
+{
+	enum { MOST = 1000000 };
+	char *end = NULL;
+	unsigned long number = value->kind == VALUE_NUMBER ? strtoul(value->source, &end, 10) : 0;
+	if (end == NULL || *end != '\0' || *value->source == '-' || number < 1 || number > MOST)
+		EXPECT_ERROR(reading->errors, ERROR_VALUE, value,
+			"rate_limit must be a whole number from 1 to 1000000\nit is the requests a "
+			"second; leave the key out for any number");
+	else
+		reading->token->rate_limit = (unsigned)number;
+}
+
 static const struct field {
 	const char *name;
 	bool required;
 	void (*read)(struct reading *, const struct value *);
 } fields[] = {
-	{"name",     true,  read_name    },
-	{"sha256",   true,  read_digests },
-	{"projects", false, read_projects},
-	{"rights",   false, read_rights  },
+	{"name",       true,  read_name      },
+	{"sha256",     true,  read_digests   },
+	{"projects",   false, read_projects  },
+	{"rights",     false, read_rights    },
+	{"rate_limit", false, read_rate_limit},
 };
 
 enum { N_FIELDS = sizeof(fields) / sizeof(fields[0]) };
@@ -170,7 +185,7 @@ read_member(struct reading *reading, const struct value *member)
 		}
 	expect_about(member,
 		errors_add(reading->errors, ERROR_VALUE, member->key_line, member->key_column,
-			"unknown key %s\na token has name, sha256, projects and rights",
+			"unknown key %s\na token has name, sha256, projects, rights and rate_limit",
 			text_quote(&quote, member->key)));
 }
 

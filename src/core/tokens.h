@@ -22,12 +22,13 @@ struct token {
 	size_t n_digests;
 	const char *const *projects; /* that it may see; NULL-ended; NULL: all prompts */
 	unsigned rights;
+	unsigned rate_limit; /* requests a second; 0: any number */
 };
 
 /* Immutable and counted. */
 struct tokens;
 
-/* Read a tokens file: a YAML list of {name, sha256, projects, rights}. A token that may write and sees some
+/* Read a tokens file: a YAML list of {name, sha256, projects, rights, rate_limit}. A token that may write and sees some
  * projects only needs projects to be strict. Returns NULL with errors added, or without any when memory is
  * out. The errors' arena may be reset behind it. */
 struct tokens *tokens_parse(const char *data, size_t length, bool strict_projects, struct errors *);

@@ -6,6 +6,8 @@
 
 #include "core/tokens.h"
 #include "server/api_reply.h"
+#include "server/clock.h"
+#include "server/limit.h"
 
 /* What a handler needs. */
 enum need {
@@ -76,9 +78,20 @@ refuse(const struct request *request, struct reply *reply)
 		reply_error(reply, 405, "Method Not Allowed");
 }
 
+/* Refuse a token that is none. Who tries many is told to wait, which a good token never is. */
 static void
-refuse_token(struct reply *reply, enum auth_result result)
+refuse_token(const struct request *request, struct reply *reply, enum auth_result result)
 {
+	static const struct rate failures = {.per_minute = 10, .burst = 20};
+	struct limit *limit = result == AUTH_UNKNOWN ? request->api->failures : NULL;
+	if (limit != NULL)
+		reply->retry_after_ms = limit_take(
+			limit, limit_key_of_address(request->peer), &failures, clock_ms());
+	if (reply->retry_after_ms > 0) {
+		reply_error(
+			reply, 429, "Too many requests with wrong tokens from %s", request->peer);
+		return;
+	}
 	reply_error(reply, 401, "%s",
 		result == AUTH_MALFORMED
 			? "Invalid authorization header format. Expected 'Bearer <token>'"
@@ -110,6 +123,22 @@ answer_anyone(const struct request *request, struct reply *reply, const struct r
 	row->answer(&reduced, reply);
 }
 
+/* Refuse more requests with a token than it may make. */
+static bool
+refuse_flood(const struct request *request, struct reply *reply)
+{
+	const struct token *token = request->token;
+	if (token == NULL || token->rate_limit == 0)
+		return false;
+	const struct rate rate = {.per_minute = token->rate_limit * 60, .burst = token->rate_limit};
+	reply->retry_after_ms = limit_take(
+		request->api->requests, limit_key_of_name(token->name), &rate, clock_ms());
+	if (reply->retry_after_ms > 0)
+		reply_error(reply, 429, "The token '%s' may make %u requests a second", token->name,
+			token->rate_limit);
+	return reply->retry_after_ms > 0;
+}
+
 /* Answer a request whose token, if one was needed, is known. */
 static void
 answer(const struct request *request, struct reply *reply, const struct row *row)
@@ -117,6 +146,8 @@ answer(const struct request *request, struct reply *reply, const struct row *row
 	unsigned right = row->need & ~(unsigned)SNAPSHOT;
 	const struct token *token = request->token;
 	reply->restricted = !api_sees_all(request);
+	if (row->need != OPEN && refuse_flood(request, reply))
+		return;
 	if (token != NULL && (token->rights & right) != right)
 		reply_error(reply, 403, "The token '%s' has not the right '%s'", token->name,
 			name_of((enum right)right));
@@ -191,7 +222,6 @@ void
 api_answer(struct request *request, struct reply *reply)
 {
 	const struct row *row = find_row(request->target.endpoint, request->method, &request->door);
-	struct grant grant;
 	reply->status = 200;
 	if (row == NULL) {
 		refuse(request, reply);
@@ -199,13 +229,12 @@ api_answer(struct request *request, struct reply *reply)
 	}
 	if (refuse_stranger(request, reply, row))
 		return;
-	enum auth_result result = judge(request, row, &grant);
-	request->token = grant.token;
+	enum auth_result result = judge(request, row, &request->grant);
+	request->token = request->grant.token;
 	if (result == AUTH_GRANTED)
 		answer(request, reply, row);
 	else if (row->need == OPEN)
 		answer_anyone(request, reply, row);
 	else
-		refuse_token(reply, result);
-	grant_end(&grant);
+		refuse_token(request, reply, result);
 }

@@ -4,15 +4,18 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "core/buffer.h"
 #include "server/auth.h"
+#include "server/request_id.h"
 #include "server/route.h"
 
 struct arena;
 struct digest;
 struct figures;
 struct job;
+struct limit;
 struct prompt;
 struct prompt_rules;
 struct reloader;
@@ -27,6 +30,8 @@ struct api {
 	struct store *store;
 	struct reloader *reloader;
 	struct auth *auth; /* NULL: everyone may ask */
+	struct limit *failures; /* of tokens, by address; NULL: any number */
+	struct limit *requests; /* by token */
 	const struct prompt_rules *rules;
 	const char *const *default_labels; /* NULL-ended */
 	const struct figures *figures;
@@ -34,6 +39,8 @@ struct api {
 	size_t n_workers;
 	bool writable, allow_empty, prompt_metrics;
 	bool ready_when_clean;
+	bool behind_proxy; /* whose address all requests have */
+	bool access_log; /* a line for each request */
 	atomic_bool draining;
 };
 
@@ -54,8 +61,12 @@ struct request {
 	const struct api *api;
 	struct digest *digest; /* the worker's */
 	struct door door;
+	char id[REQUEST_ID_BYTES];
+	const char *peer; /* the address it came from; "" where that is not known */
+	struct grant grant; /* the worker's to end */
 	const struct token *token; /* that was presented; NULL: none was needed */
 	enum method method;
+	const char *uri;
 	struct target target;
 	const char *authorization, *content_type, *host, *origin; /* NULL where absent */
 	const char *body;
@@ -68,10 +79,12 @@ struct request {
 struct reply {
 	int status;
 	struct buffer body;
+	struct buffer reason; /* the detail of an error, for the log */
 	const struct prompt *prompt;
 	const char *allow; /* the Allow header */
 	const char *content_type; /* NULL: JSON */
 	bool authenticate; /* with a WWW-Authenticate header */
+	int64_t retry_after_ms; /* a Retry-After header (RFC 9110 section 10.2.3); 0: none */
 	bool restricted; /* not all may be seen: without revisions */
 	struct job *job; /* post it and answer when it is done; the worker's to free */
 };

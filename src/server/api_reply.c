@@ -21,17 +21,29 @@
 void
 reply_error(struct reply *reply, int status, const char *format, ...)
 {
-	struct buffer text = {0};
 	va_list args;
+	buffer_finish(&reply->reason);
 	va_start(args, format);
-	buffer_vprintf(&text, format, args);
+	buffer_vprintf(&reply->reason, format, args);
 	va_end(args);
 	buffer_clear(&reply->body);
 	buffer_puts(&reply->body, "{\"detail\":");
-	json_put_string(&reply->body, text.failed ? "Out of memory" : text.data);
+	json_put_string(&reply->body, reply_reason(reply));
 	buffer_putc(&reply->body, '}');
 	reply->status = status;
-	buffer_finish(&text);
+}
+
+const char *
+reply_reason(const struct reply *reply)
+{
+	return reply->reason.failed ? "Out of memory" : reply->reason.data;
+}
+
+void
+reply_finish(struct reply *reply)
+{
+	buffer_finish(&reply->body);
+	buffer_finish(&reply->reason);
 }
 
 void
@@ -46,6 +58,8 @@ void
 reply_add_invalid(struct reply *reply, const char *location, const char *message, const char *type)
 {
 	struct buffer *out = &reply->body;
+	if (reply->reason.length == 0)
+		buffer_puts(&reply->reason, message);
 	if (out->length > 0 && out->data[out->length - 1] != '[')
 		buffer_putc(out, ',');
 	buffer_printf(out, "{\"loc\":[%s],\"msg\":", location);

@@ -14,6 +14,12 @@ struct value;
 __attribute__((format(printf, 3, 4))) void reply_error(
 	struct reply *, int status, const char *format, ...);
 
+/* What an error says, as text; NULL where there is none. */
+const char *reply_reason(const struct reply *);
+
+/* Give back what a reply holds. */
+void reply_finish(struct reply *);
+
 /* 422 with the mock's list of one or more {"loc", "msg", "type"}: begin, add each, end. A location is
  * JSON without its brackets: "query","limit". */
 void reply_begin_invalid(struct reply *);

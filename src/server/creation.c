@@ -107,10 +107,7 @@ write_file(struct creation *creation, const char *directory)
 	enum writer_result result =
 		writer_create(directory, creation->path, creation->data, creation->length, &error);
 	say(creation, outcomes[result], "%s", error.message);
-	if (result == WRITER_CREATED)
-		log_write(LOG_LEVEL_INFO, "prompt created", LOG_TEXT("path", creation->path),
-			LOG_END);
-	else if (outcomes[result] != CREATION_TAKEN)
+	if (result != WRITER_CREATED && outcomes[result] != CREATION_TAKEN)
 		log_write(LOG_LEVEL_ERROR, error.message, LOG_END);
 	return result == WRITER_CREATED;
 }

@@ -13,6 +13,7 @@
 #include <event2/http.h>
 #include <event2/listener.h>
 
+#include "server/access.h"
 #include "server/clock.h"
 #include "server/linger.h"
 #include "server/log.h"
@@ -489,6 +490,7 @@ static void
 on_plain(void *context)
 {
 	const struct gate *gate = context;
+	access_note_unread(bufferevent_getfd(gate->bufev), 400, "HTTP without TLS");
 	lingers_add(gate->gates->lingers, bufferevent_getfd(gate->bufev));
 }
 

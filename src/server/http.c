@@ -1,6 +1,8 @@
 /* http.c -- requests and replies as evhttp has them. */
 #include "server/http.h"
 
+#include <arpa/inet.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +42,7 @@ reason_phrase(int status)
 		{415, "Unsupported Media Type"         },
 		{417, "Expectation Failed"             },
 		{422, "Unprocessable Content"          },
+		{429, "Too Many Requests"              },
 		{431, "Request Header Fields Too Large"},
 		{500, "Internal Server Error"          },
 		{501, "Not Implemented"                },
@@ -212,23 +215,27 @@ static int
 add_headers(
 	struct evhttp_request *request, const struct reply *reply, const struct http_terms *terms)
 {
-	char length[24];
+	char length[24], retry_after[24];
 	const char *type = reply->content_type != NULL ? reply->content_type : "application/json";
 	bool has_body = reply->status != 304 && reply->status != 204;
 	bool is_head = method_of(request) == METHOD_HEAD;
 	bool closes = terms->closing || has_absolute_form(request);
 	snprintf(length, sizeof(length), "%zu", body_length(reply));
+	snprintf(retry_after, sizeof(retry_after), "%lld",
+		(long long)(reply->retry_after_ms + 999) / 1000);
 	const struct {
 		const char *name, *value;
 	} headers[] = {
-		{"Content-Type",           has_body ? type : NULL                    },
-		{"Content-Length",         has_body && is_head ? length : NULL       },
-		{"Cache-Control",          "no-cache"                                },
-		{"X-Content-Type-Options", "nosniff"                                 },
-		{"Vary",                   terms->has_tokens ? "Authorization" : NULL},
-		{"WWW-Authenticate",       reply->authenticate ? "Bearer" : NULL     },
-		{"Allow",                  reply->allow                              },
-		{"Connection",             closes ? "close" : NULL                   },
+		{"Content-Type",           has_body ? type : NULL                        },
+		{"Content-Length",         has_body && is_head ? length : NULL           },
+		{"Cache-Control",          "no-cache"                                    },
+		{"X-Content-Type-Options", "nosniff"                                     },
+		{"Vary",                   terms->has_tokens ? "Authorization" : NULL    },
+		{"WWW-Authenticate",       reply->authenticate ? "Bearer" : NULL         },
+		{"Allow",                  reply->allow                                  },
+		{"Retry-After",            reply->retry_after_ms > 0 ? retry_after : NULL},
+		{"X-Request-Id",           terms->request_id                             },
+		{"Connection",             closes ? "close" : NULL                       },
 	};
 	for (size_t i = 0; i < sizeof(headers) / sizeof(headers[0]); i++)
 		if (add_header(request, headers[i].name, headers[i].value) != 0)
@@ -252,10 +259,32 @@ prepare(struct evhttp_request *request, struct reply *reply, const struct http_t
 	return method == METHOD_HEAD || reply->status == 304 ? 0 : move_body(reply, out);
 }
 
+/* The address that a request comes from: behind a proxy, the one that the proxy has added last. */
+static const char *
+find_peer(struct evhttp_request *request, bool behind_proxy)
+{
+	const char *forwarded = behind_proxy ? find_header(request, "X-Forwarded-For") : NULL;
+	struct in6_addr address;
+	char *peer = NULL;
+	ev_uint16_t port;
+	if (forwarded != NULL) {
+		const char *comma = strrchr(forwarded, ',');
+		if (comma != NULL)
+			forwarded = comma + 1 + strspn(comma + 1, " \t");
+		if (inet_pton(AF_INET, forwarded, &address) == 1 ||
+			inet_pton(AF_INET6, forwarded, &address) == 1)
+			return forwarded;
+	}
+	evhttp_connection_get_peer(evhttp_request_get_connection(request), &peer, &port);
+	return peer != NULL ? peer : "";
+}
+
 int
 http_read(struct evhttp_request *from, struct request *request, struct error *error)
 {
 	struct evbuffer *body = evhttp_request_get_input_buffer(from);
+	request->uri = evhttp_request_get_uri(from);
+	request->peer = find_peer(from, request->api->behind_proxy);
 	request->method = method_of(from);
 	request->authorization = find_header(from, "Authorization");
 	request->content_type = find_header(from, "Content-Type");
@@ -269,7 +298,7 @@ http_read(struct evhttp_request *from, struct request *request, struct error *er
 		error_set(error, "out of memory");
 		return -1;
 	}
-	return route_parse(request->arena, evhttp_request_get_uri(from), &request->target, error);
+	return route_parse(request->arena, request->uri, &request->target, error);
 }
 
 /* Write a reply without waiting for the loop. Returns whether it is out as a whole; if it is not, evhttp goes on, but must not
@@ -307,5 +336,4 @@ http_send(struct evhttp_request *request, struct reply *reply, const struct http
 		bufferevent_disable(bufev, EV_READ);
 	if (out != NULL)
 		evbuffer_free(out);
-	buffer_finish(&reply->body);
 }

@@ -10,7 +10,7 @@ struct reply;
 struct request;
 struct snapshot;
 
-/* Fill in what the handlers may know of a request, whose arena is set: method, target, headers, body.
+/* Fill in what the handlers may know of a request, whose api and arena are set: peer, method, target, headers, body.
  * The texts are borrowed from evhttp's request. Returns -1 with an error where it is malformed. */
 int http_read(struct evhttp_request *, struct request *, struct error *);
 
@@ -21,8 +21,9 @@ struct http_terms {
 	bool has_tokens; /* answers depend on the Authorization header */
 	bool closing; /* end the connection with this reply */
 	bool is_plain; /* without TLS */
+	const char *request_id;
 };
 
 /* Send a reply and finish it; a read gets its ETag and may become a 304 here. The bytes of a prompt's
- * answer are not copied: its unit is held until they are out. Worker's thread. */
+ * answer are not copied: its unit is held until they are out. The rest of the reply stays the caller's. Worker's thread. */
 void http_send(struct evhttp_request *, struct reply *, const struct http_terms *);

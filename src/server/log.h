@@ -3,6 +3,8 @@
 
 #include <stdbool.h>
 
+struct error;
+
 enum log_level { LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR };
 
 /* A named value; a name of NULL ends the list. */
@@ -22,6 +24,19 @@ void log_init(bool json);
 /* Write nothing from now on: a command says itself what there is to say. */
 void log_silence(void);
 
-/* Write a line in one call; control characters and what is not UTF-8 are escaped. The fields are
- * struct log_field, ended by LOG_END. Any thread. */
+/* Write a line in one call; control characters and what is not UTF-8 are escaped, and long texts cut. The fields are
+ * struct log_field, ended by LOG_END. Where nobody reads what is written, lines are lost rather than waited for. Any thread. */
 void log_write(enum log_level, const char *message, ...);
+
+/* The same with an array of fields that LOG_END ends. Returns whether it is written. */
+bool log_write_fields(enum log_level, const char *message, const struct log_field *);
+
+/* Add what is audited to a file, which only its owner may read, as JSON lines. Without it they are lines of the log. Returns
+ * -1 with an error. Before other threads start. */
+int log_open_audit(const char *path, struct error *);
+
+/* Go on in a new file, as the old one was moved away. Main thread only. */
+void log_reopen_audit(void);
+
+/* Write a line of who did what. Returns whether it is written. Any thread. */
+bool log_audit(enum log_level, const char *message, const struct log_field *);

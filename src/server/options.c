@@ -93,6 +93,8 @@ SWITCH(no_prompt_metrics)
 SWITCH(writable)
 SWITCH(allow_empty)
 SWITCH(allow_anonymous)
+SWITCH(behind_proxy)
+SWITCH(access_log)
 SWITCH(help)
 SWITCH(version)
 
@@ -133,6 +135,7 @@ CHOICE(stock_client, "any", "stock")
 	}
 
 TEXT(tokens_file, tokens_file)
+TEXT(audit_log, audit_log)
 TEXT(tls_cert, tls_cert)
 TEXT(tls_key, tls_key)
 TEXT(explain, explain)
@@ -426,6 +429,12 @@ const struct option_row option_rows[] = {
 		"do not count requests by prompt at /metrics", SERVE},
 	{"allow-anonymous", NULL, set_allow_anonymous,
 		"listen beyond loopback although anyone who can connect may read", SERVE},
+	{"behind-proxy", NULL, set_behind_proxy,
+		"every request comes from a proxy: take its X-Forwarded-For for who asks, and limit no wrong tokens", SERVE},
+	{"audit-log", "FILE", set_audit_log,
+		"where writes and refusals are recorded, as JSON lines, instead of in the log; no record, no write", SERVE},
+	{"access-log", NULL, set_access_log,
+		"log a line for each request, not only for those that are refused", SERVE},
 	{"log-format", "auto|text|json", set_log_format,
 		"how to log: by default text on a terminal, else JSON lines", SERVE},
 	{"format", "text|json|gcc|github|markdown", set_format,

@@ -59,6 +59,8 @@ struct options {
 	bool links_lead_anywhere, without_inotify;
 	const char *tokens_file, *admin_listen; /* NULL: none */
 	const char *tls_cert, *tls_key; /* both or neither */
+	const char *audit_log; /* NULL: the log */
+	bool behind_proxy, access_log;
 	size_t min_prompts;
 };
 

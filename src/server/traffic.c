@@ -4,7 +4,7 @@
 #include <stddef.h>
 
 const int traffic_statuses[N_STATUSES] = {
-	200, 304, 400, 401, 403, 404, 405, 408, 409, 413, 415, 422, 500, 503, 507, 0};
+	200, 304, 400, 401, 403, 404, 405, 408, 409, 413, 415, 422, 429, 500, 503, 507, 0};
 
 void
 traffic_count(struct traffic *traffic, enum endpoint endpoint, int status, uint64_t microseconds)

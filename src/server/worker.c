@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,21 +16,22 @@
 #include "core/digest.h"
 #include "core/error.h"
 #include "core/store.h"
+#include "server/access.h"
 #include "server/api.h"
 #include "server/api_reply.h"
 #include "server/clock.h"
 #include "server/gate.h"
 #include "server/http.h"
-#include "server/job.h"
-#include "server/reloader.h"
+#include "server/log.h"
 #include "server/traffic.h"
+#include "server/waits.h"
 #include "server/wake.h"
 
 enum {
-	JOB_SECONDS = 10, /* then a request that waits for the reload thread gets a 503 */
 	DRAIN_LEAST_MS = 100, /* requests on their way when draining begins are answered */
 	DRAIN_MOST_MS = 10000, /* what is not done by then is cut */
 	DRAIN_CHECK_MS = 20,
+	COMPLAIN_MS = 1000, /* at most so often */
 };
 
 struct worker {
@@ -42,7 +44,7 @@ struct worker {
 	struct event *on_wake, *on_drain;
 	struct arena *arena; /* of the request being answered */
 	struct digest *digest;
-	struct waiting *waiting; /* all that wait for the reload thread */
+	struct waits *waits; /* for the reload thread */
 	struct traffic *traffic;
 	struct door door;
 	struct exchange *unused;
@@ -51,8 +53,6 @@ struct worker {
 
 	int wake; /* an eventfd */
 	atomic_bool draining;
-	pthread_mutex_t lock; /* of the list */
-	struct job *done; /* by the reload thread */
 	pthread_t thread;
 	bool started;
 };
@@ -65,15 +65,6 @@ struct exchange {
 	struct evhttp_request *request;
 	enum endpoint endpoint;
 	int64_t start_us;
-};
-
-/* A request that waits for the reload thread. */
-struct waiting {
-	struct waiting *next;
-	struct worker *worker;
-	struct job *job;
-	struct evhttp_request *request; /* NULL once it is answered or its connection is gone */
-	struct event *deadline;
 };
 
 static void
@@ -121,18 +112,13 @@ on_closed_early(void *owner)
 {
 	struct exchange *exchange = owner;
 	struct worker *worker = exchange->worker;
-	for (struct waiting *at = worker->waiting; at != NULL; at = at->next)
-		if (at->request == exchange->request) {
-			if (evhttp_request_get_connection(at->request) == NULL)
-				evhttp_request_free(at->request); /* evhttp left it to us */
-			at->request = NULL;
-		}
+	waits_forget(worker->waits, exchange->request);
 	end_exchange(exchange);
 }
 
 static void
 send_reply(struct worker *worker, struct evhttp_request *request, struct reply *reply,
-	const struct snapshot *snapshot)
+	const struct snapshot *snapshot, const char *id)
 {
 	const struct gate *gate = gates_find(worker->gates, request);
 	bool is_draining = atomic_load_explicit(&worker->draining, memory_order_relaxed);
@@ -144,98 +130,15 @@ send_reply(struct worker *worker, struct evhttp_request *request, struct reply *
 				worker->api->auth != NULL && auth_has_tokens(worker->api->auth),
 			.is_plain = worker->door.tls == NULL,
 			.closing = gate_must_close(gate) || (is_draining && gate_may_close(gate)),
+			.request_id = id,
 		});
-}
-
-/* Called on the reload thread. */
-static void
-on_job_done(struct job *job)
-{
-	const struct waiting *waiting = job->owner;
-	struct worker *worker = waiting->worker;
-	pthread_mutex_lock(&worker->lock);
-	job->next = worker->done;
-	worker->done = job;
-	pthread_mutex_unlock(&worker->lock);
-	wake_ring(worker->wake);
+	reply_finish(reply);
 }
 
 static void
-on_deadline(evutil_socket_t none, short events, void *context)
+on_late_answer(void *worker, struct evhttp_request *request, struct reply *reply, const char *id)
 {
-	struct waiting *waiting = context;
-	struct evhttp_request *request = waiting->request;
-	struct reply reply = {0};
-	(void)none;
-	(void)events;
-	if (request == NULL)
-		return;
-	waiting->request = NULL;
-	api_answer_late_job(waiting->job, &reply);
-	send_reply(waiting->worker, request, &reply, NULL);
-}
-
-/* Free a request's wait, and its job, which the reload thread has given back. */
-static void
-end_waiting(struct worker *worker, struct waiting *waiting)
-{
-	struct waiting **at = &worker->waiting;
-	while (*at != waiting)
-		at = &(*at)->next;
-	*at = waiting->next;
-	if (waiting->deadline != NULL)
-		event_free(waiting->deadline);
-	job_free(waiting->job);
-	free(waiting);
-}
-
-/* Let a request wait for its job, which is taken. Returns -1 when memory is out. */
-static int
-wait_for_job(struct worker *worker, struct evhttp_request *request, struct job *job)
-{
-	const struct timeval limit = {.tv_sec = JOB_SECONDS};
-	struct waiting *waiting = calloc(1, sizeof(*waiting));
-	if (waiting == NULL) {
-		job_free(job);
-		return -1;
-	}
-	*waiting = (struct waiting){
-		.next = worker->waiting, .worker = worker, .job = job, .request = request};
-	worker->waiting = waiting;
-	waiting->deadline = evtimer_new(worker->base, on_deadline, waiting);
-	if (waiting->deadline == NULL || evtimer_add(waiting->deadline, &limit) != 0) {
-		end_waiting(worker, waiting);
-		return -1;
-	}
-	job->owner = waiting;
-	job->on_done = on_job_done;
-	reloader_post(worker->api->reloader, job);
-	return 0;
-}
-
-static struct job *
-take_done_jobs(struct worker *worker)
-{
-	pthread_mutex_lock(&worker->lock);
-	struct job *jobs = worker->done;
-	worker->done = NULL;
-	pthread_mutex_unlock(&worker->lock);
-	return jobs;
-}
-
-static void
-answer_done_jobs(struct worker *worker)
-{
-	for (struct job *job = take_done_jobs(worker), *next; job != NULL; job = next) {
-		struct waiting *waiting = job->owner;
-		struct reply reply = {0};
-		next = job->next;
-		if (waiting->request != NULL) {
-			api_answer_job(job, &reply);
-			send_reply(worker, waiting->request, &reply, NULL);
-		}
-		end_waiting(worker, waiting);
-	}
+	send_reply(worker, request, reply, NULL, id);
 }
 
 static void
@@ -251,36 +154,49 @@ answer(struct exchange *exchange, struct request *request, struct reply *reply)
 		api_answer(request, reply);
 	else
 		reply_error(reply, 400, "Bad request target: %s", error.message);
+	if (refusal != NULL)
+		request->uri = NULL; /* the stand-in's */
+	if (reply->job != NULL)
+		waits_add(exchange->worker->waits, exchange->request, request, exchange->start_us,
+			reply);
+}
+
+/* Note and send the reply to a request that need not wait. */
+static void
+finish(struct exchange *exchange, const struct request *request, struct reply *reply)
+{
+	struct access access;
+	if (access_is_due(exchange->worker->api, reply->status)) {
+		access_of(request, exchange->start_us, &access);
+		access_note(&access, reply);
+	}
+	send_reply(exchange->worker, exchange->request, reply, request->snapshot, request->id);
 }
 
 static void
 on_request(struct evhttp_request *from, void *context)
 {
 	struct worker *worker = context;
-	const struct snapshot *snapshot = store_acquire(worker->api->store);
-	struct request request = {.api = worker->api,
-		.digest = worker->digest,
-		.door = worker->door,
-		.snapshot = snapshot,
-		.arena = worker->arena};
-	struct reply reply = {0};
 	struct gate *gate = gates_find(worker->gates, from);
 	struct exchange *exchange = gate != NULL ? begin_exchange(worker, from, gate) : NULL;
-	arena_reset(worker->arena);
+	struct reply reply = {0};
 	if (exchange == NULL) {
-		store_release(worker->api->store, snapshot);
 		evhttp_add_header(evhttp_request_get_output_headers(from), "Connection", "close");
 		evhttp_send_reply(from, 503, "Service Unavailable", NULL);
 		return;
 	}
+	struct request request = {.api = worker->api,
+		.digest = worker->digest,
+		.door = worker->door,
+		.snapshot = store_acquire(worker->api->store),
+		.arena = worker->arena};
+	arena_reset(worker->arena);
+	request_id_make(request.id);
 	answer(exchange, &request, &reply);
-	if (reply.job != NULL && wait_for_job(worker, from, reply.job) != 0) {
-		reply.job = NULL;
-		reply_error(&reply, 503, "Out of memory");
-	}
 	if (reply.job == NULL)
-		send_reply(worker, from, &reply, snapshot);
-	store_release(worker->api->store, snapshot);
+		finish(exchange, &request, &reply);
+	grant_end(&request.grant);
+	store_release(worker->api->store, request.snapshot);
 }
 
 /* End once nothing is under way any more, or when it takes too long. */
@@ -310,7 +226,7 @@ on_wake(evutil_socket_t descriptor, short events, void *context)
 	struct worker *worker = context;
 	(void)events;
 	wake_clear(descriptor);
-	answer_done_jobs(worker);
+	waits_answer(worker->waits);
 	if (!atomic_load(&worker->draining) || worker->drain_began_ms != 0)
 		return;
 	worker->drain_began_ms = clock_ms();
@@ -346,9 +262,21 @@ set_up_http(struct worker *worker, int socket)
 	return 0;
 }
 
+/* The library's own warnings: it would print them by itself. */
+static void
+on_library_message(int severity, const char *message)
+{
+	static atomic_llong told_ms; /* by any worker */
+	long long now_ms = clock_ms(), before_ms = atomic_load(&told_ms);
+	if (severity >= EVENT_LOG_WARN && (before_ms == 0 || now_ms >= before_ms + COMPLAIN_MS) &&
+		atomic_compare_exchange_strong(&told_ms, &before_ms, now_ms))
+		log_write(LOG_LEVEL_WARN, "libevent warns", LOG_TEXT("reason", message), LOG_END);
+}
+
 static int
 set_up(struct worker *worker, int socket)
 {
+	event_set_log_callback(on_library_message);
 	worker->wake = wake_open();
 	worker->base = event_base_new();
 	worker->arena = arena_new();
@@ -359,7 +287,8 @@ set_up(struct worker *worker, int socket)
 	worker->on_wake =
 		event_new(worker->base, worker->wake, EV_READ | EV_PERSIST, on_wake, worker);
 	worker->on_drain = evtimer_new(worker->base, on_drain_check, worker);
-	if (worker->on_wake == NULL || worker->on_drain == NULL ||
+	worker->waits = waits_new(worker->base, worker->api, worker->wake, on_late_answer, worker);
+	if (worker->on_wake == NULL || worker->on_drain == NULL || worker->waits == NULL ||
 		event_add(worker->on_wake, NULL) != 0)
 		return -1;
 	return set_up_http(worker, socket);
@@ -379,12 +308,8 @@ worker_new(struct api *api, struct traffic *traffic, const struct door *door,
 	worker->door = *door;
 	worker->limits = limits;
 	worker->wake = -1;
-	if (pthread_mutex_init(&worker->lock, NULL) != 0) {
-		free(worker);
-		worker = NULL;
-	} else if (set_up(worker, socket) == 0) {
+	if (set_up(worker, socket) == 0)
 		return worker;
-	}
 	error_set(error, "cannot set up a worker: out of memory or file descriptors");
 	worker_free(worker);
 	return NULL;
@@ -430,13 +355,12 @@ worker_free(struct worker *worker)
 {
 	if (worker == NULL)
 		return;
-	while (worker->waiting != NULL)
-		end_waiting(worker, worker->waiting);
 	if (worker->gates != NULL)
 		gates_leave(worker->gates);
 	if (worker->http != NULL)
 		evhttp_free(worker->http);
 	gates_free(worker->gates);
+	waits_free(worker->waits);
 	if (worker->on_wake != NULL)
 		event_free(worker->on_wake);
 	if (worker->on_drain != NULL)
@@ -451,6 +375,5 @@ worker_free(struct worker *worker)
 	}
 	arena_free(worker->arena);
 	digest_free(worker->digest);
-	pthread_mutex_destroy(&worker->lock);
 	free(worker);
 }

@@ -114,13 +114,18 @@ class Answers(ServerTest):
             self.assertEqual(server.raw(head.encode())[0].status, 413)
 
     def tokens(self):
+        guarded = [name for name in [*READS, *WRITES] if name not in ("getHealth", "getReady")]
         with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-            file.write(f"- {{name: t, sha256: {hashlib.sha256(b'secret').hexdigest()}}}\n")
+            for name, keys in (("t", ""), ("slow", ", rate_limit: 1, rights: [read, write, admin]")):
+                file.write(f"- {{name: {name}, sha256: {hashlib.sha256(name.encode()).hexdigest()}{keys}}}\n")
             file.flush()
             server = self.serve("--tokens-file", file.name, files=FILES)
-        for name in (n for n in [*READS, *WRITES] if n not in ("getHealth", "getReady")):
+        for name in guarded:
             self.assertEqual(self.ask(server, name).status, 401)
-        self.assertEqual(self.ask(server, "reload", headers={"Authorization": "Bearer secret"}).status, 403)
+        self.assertEqual(self.ask(server, "reload", headers={"Authorization": "Bearer t"}).status, 403)
+        for name in guarded:  # the first of a second is answered
+            wait_until(lambda n=name: self.ask(server, n, headers={"Authorization": "Bearer slow"}).status == 429,
+                       "it is limited")
 
     def nothing_loaded(self):
         server = self.serve(directory=self.serve().directory.parent / "later")

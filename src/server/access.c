@@ -1,0 +1,118 @@
+/* access.c -- what the log tells of a request: who asked for what, and what came of it. */
+#include "server/access.h"
+
+#include <sys/socket.h>
+
+#include <netdb.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/tokens.h"
+#include "server/api.h"
+#include "server/api_reply.h"
+#include "server/clock.h"
+#include "server/log.h"
+
+/* Those by which somebody is turned away; a 404 is an answer. */
+static bool
+is_refusal(int status)
+{
+	static const int refusals[] = {
+		400, 401, 403, 405, 408, 413, 414, 415, 417, 429, 431, 501, 505};
+	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++)
+		if (refusals[i] == status)
+			return true;
+	return false;
+}
+
+bool
+access_is_due(const struct api *api, int status)
+{
+	return api->access_log || is_refusal(status);
+}
+
+void
+access_of(const struct request *request, int64_t start_us, struct access *access)
+{
+	static const char *const methods[] = {
+		[METHOD_GET] = "GET",
+		[METHOD_HEAD] = "HEAD",
+		[METHOD_POST] = "POST",
+		[METHOD_OPTIONS] = "OPTIONS",
+		[METHOD_OTHER] = "other",
+	};
+	const char *uri = request->uri != NULL ? request->uri : "";
+	*access = (struct access){.start_us = start_us};
+	memcpy(access->id, request->id, sizeof(access->id));
+	snprintf(access->peer, sizeof(access->peer), "%s", request->peer);
+	snprintf(access->token, sizeof(access->token), "%s",
+		request->token != NULL ? request->token->name : "");
+	snprintf(access->method, sizeof(access->method), "%s", methods[request->method]);
+	snprintf(access->path, sizeof(access->path), "%.*s", (int)strcspn(uri, "?#"), uri);
+}
+
+enum { N_WHO = 6 };
+
+/* Put who asked for what before the other fields of a line; what is not known is left out. */
+static struct log_field *
+put_who(const struct access *access, struct log_field fields[N_WHO])
+{
+	const struct log_field who[N_WHO] = {
+		LOG_TEXT("request_id", access->id),
+		LOG_TEXT("peer", access->peer),
+		LOG_TEXT("token", access->token),
+		LOG_TEXT("method", access->method),
+		LOG_TEXT("path", access->path),
+		LOG_TEXT("file", access->file),
+	};
+	for (size_t i = 0; i < N_WHO; i++)
+		if (*who[i].text != '\0')
+			*fields++ = who[i];
+	return fields;
+}
+
+bool
+access_note_write(const struct access *access)
+{
+	struct log_field fields[N_WHO + 1];
+	*put_who(access, fields) = LOG_END;
+	return log_audit(LOG_LEVEL_INFO, "write begins", fields);
+}
+
+bool
+access_note(const struct access *access, const struct reply *reply)
+{
+	struct log_field fields[N_WHO + 4];
+	struct log_field *end = put_who(access, fields);
+	*end++ = LOG_NUMBER("status", reply->status);
+	*end++ = LOG_NUMBER("us", clock_us() - access->start_us);
+	if (reply_reason(reply) != NULL)
+		*end++ = LOG_TEXT("reason", reply_reason(reply));
+	*end = LOG_END;
+	if (*access->file != '\0')
+		return log_audit(LOG_LEVEL_INFO, "write ends", fields);
+	if (is_refusal(reply->status))
+		return log_audit(LOG_LEVEL_WARN, "request refused", fields);
+	return log_write_fields(LOG_LEVEL_INFO, "request answered", fields);
+}
+
+void
+access_note_unread(int descriptor, int status, const char *reason)
+{
+	struct access access = {0};
+	struct log_field fields[N_WHO + 3];
+	union {
+		struct sockaddr any;
+		struct sockaddr_storage storage;
+	} address;
+	socklen_t size = sizeof(address);
+	request_id_make(access.id);
+	if (getpeername(descriptor, &address.any, &size) == 0)
+		getnameinfo(&address.any, size, access.peer, sizeof(access.peer), NULL, 0,
+			NI_NUMERICHOST);
+	struct log_field *end = put_who(&access, fields);
+	*end++ = LOG_NUMBER("status", status);
+	*end++ = LOG_TEXT("reason", reason);
+	*end = LOG_END;
+	log_audit(LOG_LEVEL_WARN, "request refused", fields);
+}

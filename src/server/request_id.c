@@ -1,0 +1,18 @@
+/* request_id.c -- names a request, for its answer and the log. */
+#include "server/request_id.h"
+
+#include <sys/random.h>
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include "server/clock.h"
+
+void
+request_id_make(char id[REQUEST_ID_BYTES])
+{
+	static _Thread_local uint64_t last;
+	if (last == 0 && getrandom(&last, sizeof(last), GRND_NONBLOCK) != sizeof(last))
+		last = (uint64_t)clock_us(); /* where there is no chance yet, soon after a boot */
+	snprintf(id, REQUEST_ID_BYTES, "%016llx", (unsigned long long)++last);
+}
