@@ -146,7 +146,9 @@ static struct job *
 make_job(const struct draft *draft, const char *path, const struct buffer *file,
 	const struct buffer *answer)
 {
-	size_t length = strlen(draft->id) + strlen(path) + file->length + answer->length + 4;
+	const char *version = draft->version != NULL ? draft->version : "";
+	size_t length = strlen(draft->id) + strlen(version) + strlen(path) + file->length +
+			answer->length + 5;
 	struct full_creation *made =
 		file->failed || answer->failed ? NULL : malloc(sizeof(*made) + length);
 	if (made == NULL)
@@ -155,6 +157,8 @@ make_job(const struct draft *draft, const char *path, const struct buffer *file,
 	made->answer = place(&at, answer->data, answer->length);
 	made->creation = (struct creation){.job.kind = JOB_CREATE, .length = file->length};
 	made->creation.id = place(&at, draft->id, strlen(draft->id));
+	if (draft->version != NULL)
+		made->creation.version = place(&at, version, strlen(version));
 	made->creation.path = place(&at, path, strlen(path));
 	made->creation.data = place(&at, file->data, file->length);
 	return &made->creation.job;
@@ -284,6 +288,11 @@ api_answer_creation(const struct job *job, struct reply *reply)
 	switch (creation->outcome) {
 	case CREATION_DONE:
 		buffer_puts(&reply->body, made->answer);
+		break;
+	case CREATION_UNSERVED:
+		reply_error(reply, 503,
+			"The prompt is written, but not served yet: /-/status says what is in the "
+			"way");
 		break;
 	case CREATION_ID_EXISTS:
 		reply_error(reply, 409, "Prompt '%s' already exists", creation->id);

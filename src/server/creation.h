@@ -11,6 +11,7 @@ struct snapshot;
 
 enum creation_outcome {
 	CREATION_DONE,
+	CREATION_UNSERVED, /* it is written, but what is published does not have it */
 	CREATION_ID_EXISTS, /* that prompt, or that version of it, is served already */
 	CREATION_VERSION_NEEDED, /* the id exists and the new prompt gives no version */
 	CREATION_TAKEN, /* a file, or a label, that the new prompt would need is taken */
@@ -23,7 +24,7 @@ enum creation_outcome {
 /* The job of writing a new prompt as a file. */
 struct creation {
 	struct job job;
-	const char *id, *path;
+	const char *id, *version, *path; /* version: NULL for none */
 	const char *data;
 	size_t length;
 	enum creation_outcome outcome;
@@ -34,3 +35,6 @@ struct creation {
  * outcome. Returns whether it was created. Reload thread only. */
 bool creation_write(struct creation *, const char *directory, struct loader *,
 	const struct snapshot *published);
+
+/* Set the outcome of one that was created by what is published now; NULL for nothing. */
+void creation_look_up(struct creation *, const struct snapshot *published);

@@ -30,11 +30,13 @@ enum phase {
 	PHASE_IDLE,
 	PHASE_HEAD,
 	PHASE_BODY,
-	PHASE_REPLY, /* a request is being answered */
+	PHASE_WORK, /* a request is being answered, … */
+	PHASE_REPLY, /* … and the reply is on its way */
 };
 
 enum {
 	SWEEP_MS = 250,
+	WORK_MS = 30000, /* more than what a request may wait for */
 	LINGER_SHARE = 8, /* of the connections that there may be */
 	COMPLAIN_MS = 10000, /* at most so often */
 	SMALL_BYTES = 2048, /* copied: the buffer that they came in may be much larger */
@@ -51,7 +53,7 @@ struct gate {
 	enum phase phase;
 	int64_t deadline_ms;
 	uint64_t passed, replied; /* requests */
-	bool is_refused, is_busy, has_continued;
+	bool is_refused, is_busy, has_continued, is_replying;
 	bool is_last; /* the last request that was passed ends the connection */
 	bool is_lost; /* memory was out: closed at the next sweep */
 	int descriptor;
@@ -142,7 +144,7 @@ static enum phase
 phase_of(const struct gate *gate)
 {
 	if (gate->passed > gate->replied)
-		return PHASE_REPLY;
+		return gate->is_replying ? PHASE_REPLY : PHASE_WORK;
 	switch (framing_part(&gate->framing)) {
 	case FRAMING_HEAD:
 		return PHASE_HEAD;
@@ -162,6 +164,7 @@ set_phase(struct gate *gate, enum phase phase)
 		[PHASE_IDLE] = limits->idle_ms,
 		[PHASE_HEAD] = limits->head_ms,
 		[PHASE_BODY] = limits->body_ms,
+		[PHASE_WORK] = WORK_MS,
 		[PHASE_REPLY] = limits->reply_ms,
 	};
 	gate->phase = phase;
@@ -574,9 +577,17 @@ gate_set_owner(struct gate *gate, void *owner)
 }
 
 void
+gate_begin_reply(struct gate *gate)
+{
+	gate->is_replying = true;
+	set_phase(gate, PHASE_REPLY);
+}
+
+void
 gate_note_reply(struct gate *gate)
 {
 	gate->owner = NULL;
+	gate->is_replying = false;
 	gate->replied++;
 	if (gate->is_refused && gate->passed == gate->replied)
 		lingers_add(gate->gates->lingers, gate->descriptor);

@@ -65,5 +65,6 @@ bool gate_may_close(const struct gate *);
 /* Who is to be told if the connection closes, until the reply is out. */
 void gate_set_owner(struct gate *, void *owner);
 
-/* The reply to a request is out. */
+/* The reply to a request is about to be sent, and is out. */
+void gate_begin_reply(struct gate *);
 void gate_note_reply(struct gate *);

@@ -99,7 +99,9 @@ take_job(struct queue *queue)
 static void
 end_job(struct reloader *reloader, struct job *job)
 {
-	if (job->kind != JOB_CREATE)
+	if (job->kind == JOB_CREATE)
+		creation_look_up((struct creation *)(void *)job, cycle_published(reloader->cycle));
+	else
 		cycle_put_status(reloader->cycle, job->all_files, &job->status);
 	job->clean = cycle_is_clean(reloader->cycle);
 	job->on_done(job);

@@ -120,8 +120,9 @@ static void
 send_reply(struct worker *worker, struct evhttp_request *request, struct reply *reply,
 	const struct snapshot *snapshot, const char *id)
 {
-	const struct gate *gate = gates_find(worker->gates, request);
+	struct gate *gate = gates_find(worker->gates, request);
 	bool is_draining = atomic_load_explicit(&worker->draining, memory_order_relaxed);
+	gate_begin_reply(gate);
 	http_send(request, reply,
 		&(struct http_terms){
 			.digest = worker->digest,

@@ -8,6 +8,7 @@ import time
 import unittest
 
 from promptd import DEADLINE, ServerTest, prompt, wait_until
+from support import injected, strace_works  # tests/reload
 
 HOST = b"Host: 127.0.0.1\r\n"
 GET = b"GET /ready HTTP/1.1\r\n" + HOST
@@ -322,6 +323,12 @@ class Deadlines(GateTest):
         connection.sendall(SECOND * 50)
         wait_until(lambda: self.connections_of(server) == 1, "promptd holds the connection")
         wait_until(lambda: self.connections_of(server) == 0, "it was given up")
+
+    def test_the_time_that_an_answer_takes_is_not_the_readers(self):
+        strace_works(self)
+        server = self.serve("--reply-timeout", "200ms", files={"p.yaml": prompt("x")})
+        with injected(server, (["getdents64"], "delay_enter=2s:when=1")):
+            self.assertEqual(server.request("POST", "/-/reload").status, 200)
 
     @staticmethod
     def connections_of(server):

@@ -363,5 +363,18 @@ class FullDisk(WriteTest):
         self.assertEqual(server.litellm("again").status, 200)
 
 
+class NotServed(ServerTest):
+    def test_what_is_held_back_is_not_acknowledged(self):
+        """The file is written, but a bad one holds the whole set."""
+        server = self.serve("--writable", "--on-bad-file", "hold", files={"p.yaml": prompt("x")})
+        server.write("p.yaml", "prompt_template: [")
+        server.wait_for_problem("p.yaml:")
+        self.assert_detail(server.post("/prompts", {"prompt_id": "q", "prompt_template": "x"}), 503, "not served yet")
+        self.assertEqual(server.litellm("q").status, 404)
+        self.assertIn("q.json", server.file_names())
+        server.write("p.yaml", prompt("y"))
+        server.wait_for_text("q", "x")
+
+
 if __name__ == "__main__":
     unittest.main()
