@@ -40,6 +40,7 @@ struct document {
 	struct errors *errors;
 	struct value *first, *last;
 	size_t nodes, bytes; /* of all documents, aliases expanded */
+	size_t most_values; /* that JSON may hold; 0: as many as a file */
 };
 
 /* Levels of lists and maps; values of a file and bytes of their texts, aliases expanded. */

@@ -46,7 +46,10 @@ expect_string(struct errors *errors, const struct value *value, const char *name
 static const struct value *
 find_near(const struct value *map, const char *key)
 {
-	const struct value *member = map->kind == VALUE_MAP ? map->first : NULL;
+	enum { MOST = 100 }; /* nobody misspells among more */
+	if (map->kind != VALUE_MAP || map->count > MOST)
+		return NULL;
+	const struct value *member = map->first;
 	while (member != NULL && !text_is_near(member->key, key))
 		member = member->next;
 	return member;
@@ -83,8 +86,9 @@ void
 expect_unknown(struct errors *errors, enum error_kind kind, const struct value *member,
 	const char *meant, const char *expected)
 {
-	struct quote quote, other;
-	text_quote(&quote, member->key);
+	struct quote quote = {""}, other;
+	if (errors_keep(errors, kind))
+		text_quote(&quote, member->key);
 	expect_about(member, errors_add(errors, kind, member->key_line, member->key_column,
 				     "unknown key %s%s%s%s", quote.text,
 				     meant != NULL ? "\ndid you mean " : "\n",

@@ -1,6 +1,7 @@
 /* json.c -- reads JSON into a document. */
 #include "core/json.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include <cjson/cJSON.h>
@@ -28,6 +29,7 @@ struct scanner {
 	size_t counted; /* up to here, in that line, the columns are counted */
 	unsigned column; /* of that offset */
 	unsigned level;
+	size_t values, most_values;
 	struct buffer marks; /* of struct mark */
 };
 
@@ -53,6 +55,14 @@ fail_at(struct scanner *scanner, size_t offset, const char *message)
 	errors_add(scanner->document->errors, ERROR_SYNTAX, scanner->line,
 		column_at(scanner, offset), "%s", message);
 	return -1;
+}
+
+static int
+fail_values(struct scanner *scanner)
+{
+	char message[64];
+	snprintf(message, sizeof(message), "more than %zu values\nuse fewer", scanner->most_values);
+	return fail_at(scanner, scanner->at, message);
 }
 
 static int
@@ -267,8 +277,6 @@ scan_collection(struct scanner *scanner)
 	if (scanner->level == DOCUMENT_MAX_LEVELS)
 		return fail_at(scanner, scanner->at,
 			"more than 64 levels of lists and objects\nuse fewer");
-	if (scanner->marks.length / sizeof(struct mark) > 2 * DOCUMENT_MAX_NODES)
-		return fail_at(scanner, scanner->at, "more than 100000 values\nsplit the file");
 	int close = peek(scanner) == '[' ? ']' : '}';
 	add_mark(scanner, scanner->at++);
 	scanner->level++;
@@ -281,6 +289,8 @@ static int
 scan_value(struct scanner *scanner)
 {
 	skip_space(scanner);
+	if (scanner->values++ == scanner->most_values)
+		return fail_values(scanner);
 	int next = peek(scanner);
 	if (next == '{' || next == '[')
 		return scan_collection(scanner);
@@ -396,6 +406,8 @@ json_parse(struct document *document, const char *data, size_t length)
 {
 	struct scanner scanner = {.document = document, .length = length, .line = 1, .column = 1};
 	int result = -1;
+	scanner.most_values =
+		document->most_values > 0 ? document->most_values : DOCUMENT_MAX_NODES;
 	if (document_check_text(document, data, length) != 0)
 		return -1;
 	scanner.data = arena_copy(document->arena, data, length);

@@ -170,8 +170,10 @@ text_distance(const char *a, const char *b)
 bool
 text_is_near(const char *word, const char *name)
 {
-	size_t length = strlen(name);
-	return text_distance(word, name) <= (length < 4 ? 1 : length < 9 ? 2 : length / 4);
+	size_t length = strlen(name), other = strlen(word);
+	size_t most = length < 4 ? 1 : length < 9 ? 2 : length / 4;
+	size_t difference = length > other ? length - other : other - length;
+	return difference <= most && text_distance(word, name) <= most;
 }
 
 size_t

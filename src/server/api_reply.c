@@ -107,11 +107,14 @@ has_json_type(const struct request *request)
 	       strchr("; \t", type[strlen(json)]) != NULL;
 }
 
+enum { MOST_VALUES = 10000 }; /* others wait while a body is read */
+
 const struct value *
 reply_read_body(
 	const struct request *request, struct reply *reply, struct errors *errors, int may_be_empty)
 {
-	struct document document = {.arena = request->arena, .errors = errors};
+	struct document document = {
+		.arena = request->arena, .errors = errors, .most_values = MOST_VALUES};
 	const char *body = request->body;
 	size_t length = request->body_length;
 	if (length == 0 && may_be_empty) {

@@ -12,7 +12,7 @@ import unittest
 from promptd import DEADLINE, binary, litellm_path, pause, wait_until
 from churn import Churn, Load
 from hostile import attack
-from support import LiveTest, injected, is_whole, strace_works
+from support import LiveTest, injected, signed_files, strace_works, write_files
 from test_tls import make_certificate
 from test_tokens import entry
 
@@ -150,6 +150,7 @@ class Soak(LiveTest):
         self.assertEqual((load.failed, load.torn, self.wrong), (0, 0, []))
         print(f"{load.sent} good answers in {seconds:.0f} s, {len(self.samples)} samples, "
               f"p99 {sorted(load.times)[len(load.times) * 99 // 100]:.1f} ms", flush=True)
+        write_files(self.churn.loose, signed_files(NAMES, "end"))
         return [self.rest(server) for server in (self.server, self.secure)]
 
     def guarded(self, work):
@@ -163,11 +164,21 @@ class Soak(LiveTest):
         """What a server has once every connection is gone and every file is read."""
         descriptors = self.at_rest[server]
         wait_until(lambda: self.measure(server)[1] == descriptors, f"{descriptors} descriptors again", 6 * DEADLINE)
-        headers = {"Authorization": "Bearer all"} if server is self.server else None
-        wait_until(lambda: server.get("/-/status", headers).json["settled"], "it is settled", 6 * DEADLINE)
-        wait_until(lambda: server.get("/health", headers).json["revision"] == self.revision(), "all is served", 6 * DEADLINE)
+        if server is self.server:
+            self.wait_for_all_files(server)
         wait_until(lambda: self.measure(server)[1] == descriptors, f"{descriptors} descriptors again", 6 * DEADLINE)
         return self.measure(server)
+
+    def wait_for_all_files(self, server):
+        try:
+            wait_until(lambda: self.has_settled(server) and self.status["revision"] == self.revision(),
+                       "all is served", 6 * DEADLINE)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {self.status}") from error
+
+    def has_settled(self, server):
+        self.status = server.get("/-/status", {"Authorization": "Bearer all"}).json
+        return self.status.get("settled")
 
     def revision(self):
         return subprocess.run([binary(), "revision", "--dir", self.server.directory], check=False, text=True,
