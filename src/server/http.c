@@ -221,8 +221,9 @@ add_headers(
 	bool is_head = method_of(request) == METHOD_HEAD;
 	bool closes = terms->closing || has_absolute_form(request);
 	snprintf(length, sizeof(length), "%zu", body_length(reply));
-	snprintf(retry_after, sizeof(retry_after), "%lld",
-		(long long)(reply->retry_after_ms + 999) / 1000);
+	if (reply->retry_after_ms > 0)
+		snprintf(retry_after, sizeof(retry_after), "%lld",
+			(long long)(reply->retry_after_ms + 999) / 1000);
 	const struct {
 		const char *name, *value;
 	} headers[] = {
