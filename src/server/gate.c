@@ -217,14 +217,39 @@ refuse(struct gate *gate, struct evbuffer *input, int status, const char *reason
 		gate->is_lost = true;
 }
 
-/* Move bytes from the start of gates->rest to what is held. Returns -1 when memory is out. */
+/* Move bytes from the start of gates->rest to what is held, or drop them. Returns -1 when memory is out. */
 static int
-hold(struct gate *gate, const char *bytes, size_t length)
+move(struct gate *gate, size_t length, enum framing_verdict verdict)
 {
 	struct evbuffer *rest = gate->gates->rest;
-	if (length >= SMALL_BYTES)
+	if (verdict == FRAMING_PASS && length >= SMALL_BYTES)
 		return evbuffer_remove_buffer(rest, gate->held, length) == (int)length ? 0 : -1;
-	return evbuffer_add(gate->held, bytes, length) == 0 ? evbuffer_drain(rest, length) : -1;
+	if (verdict == FRAMING_PASS &&
+		evbuffer_add(gate->held, evbuffer_pullup(rest, (ev_ssize_t)length), length) != 0)
+		return -1;
+	return evbuffer_drain(rest, length);
+}
+
+/* Take bytes from the start of gates->rest, up to the end of a request. Those of one verdict are moved at once, as a chunk may
+ * be a single byte. Returns -1 when memory is out. */
+static int
+take_run(struct gate *gate, const char *bytes, size_t length)
+{
+	enum framing_verdict verdict = FRAMING_PASS, before = FRAMING_PASS;
+	size_t pending = 0;
+	for (size_t at = 0, taken = 0; at < length && !gate->framing.is_complete; at += taken) {
+		verdict = framing_take(&gate->framing, bytes + at, length - at, &taken);
+		if (verdict != before && pending > 0) {
+			if (move(gate, pending, before) != 0)
+				return -1;
+			pending = 0;
+		}
+		if (verdict == FRAMING_REFUSE)
+			return 0;
+		before = verdict;
+		pending += taken;
+	}
+	return pending > 0 ? move(gate, pending, before) : 0;
 }
 
 /* Take the bytes in gates->rest: what is whole goes to the input. Returns -1 when memory is out. */
@@ -232,26 +257,23 @@ static int
 take_rest(struct gate *gate, struct evbuffer *input)
 {
 	struct evbuffer *rest = gate->gates->rest;
+	struct framing *framing = &gate->framing;
 	for (size_t length; (length = evbuffer_get_contiguous_space(rest)) > 0;) {
-		const char *bytes = (const char *)evbuffer_pullup(rest, (ev_ssize_t)length);
-		size_t taken = 0;
-		enum framing_verdict verdict = framing_take(&gate->framing, bytes, length, &taken);
-		if (verdict == FRAMING_REFUSE) {
-			refuse(gate, input, gate->framing.refusal.status,
-				gate->framing.refusal.reason);
+		framing->is_complete = false;
+		if (take_run(gate, (const char *)evbuffer_pullup(rest, (ev_ssize_t)length),
+			    length) != 0)
+			return -1;
+		if (framing->refusal.status != 0) {
+			refuse(gate, input, framing->refusal.status, framing->refusal.reason);
 			return 0;
 		}
-		if (verdict == FRAMING_PASS && hold(gate, bytes, taken) != 0)
-			return -1;
-		if (verdict == FRAMING_OMIT)
-			evbuffer_drain(rest, taken);
-		if (!gate->framing.is_complete)
+		if (!framing->is_complete)
 			continue;
 		gate->passed++;
 		gate->has_continued = false;
 		if (evbuffer_add_buffer(input, gate->held) != 0)
 			return -1;
-		gate->is_last = gate->framing.closes;
+		gate->is_last = framing->closes;
 		if (gate->is_last)
 			return 0;
 	}
