@@ -23,6 +23,7 @@
 #include "server/tls.h"
 #include "server/traffic.h"
 #include "server/worker.h"
+#include "server/writer.h"
 
 struct server {
 	struct prompt_rules rules;
@@ -208,8 +209,11 @@ start(struct server *server, const struct options *options, struct error *error)
 		.ready_when_clean = options->ready_when_clean,
 		.writable = options->writable,
 		.allow_empty = options->allow_empty};
-	if (start_all_workers(server, options, error) != 0 ||
-		reloader_load(server->reloader, error) != 0)
+	if (start_all_workers(server, options, error) != 0)
+		return -1;
+	if (options->writable)
+		writer_sweep(options->directory);
+	if (reloader_load(server->reloader, error) != 0)
 		return -1;
 	return reloader_start(server->reloader, error);
 }
