@@ -24,6 +24,7 @@
 #include "server/tls.h"
 #include "server/traffic.h"
 #include "server/worker.h"
+#include "server/writer.h"
 
 struct server {
 	struct prompt_rules rules;
@@ -221,8 +222,11 @@ start(struct server *server, const struct options *options, struct error *error)
 		.behind_proxy = options->behind_proxy,
 		.access_log = options->access_log,
 		.allow_empty = options->allow_empty};
-	if (start_all_workers(server, options, error) != 0 ||
-		reloader_load(server->reloader, error) != 0)
+	if (start_all_workers(server, options, error) != 0)
+		return -1;
+	if (options->writable)
+		writer_sweep(options->directory);
+	if (reloader_load(server->reloader, error) != 0)
 		return -1;
 	return reloader_start(server->reloader, error);
 }

@@ -421,8 +421,10 @@ cycle_create(struct cycle *cycle, struct creation *creation)
 	if (!creation_write(
 		    creation, cycle->terms.directory, cycle->loader, cycle->publisher.published))
 		return false;
-	watcher_note_complete(cycle->watcher, creation->path, clock_ms());
 	begin(cycle, CAUSE_API);
+	/* First that of directories that were made, behind which nothing is known of the files in them. */
+	note_events(cycle);
+	watcher_note_complete(cycle->watcher, creation->path, clock_ms());
 	cycle->schedule.urgent = true;
 	return true;
 }

@@ -15,7 +15,11 @@ enum writer_result {
 };
 
 /* Create a file below a directory, and the directories on its path: a temporary file, fsync, a rename
- * that replaces nothing (renameat2(2)), fsync of the directory. On failure nothing is left behind. All but
- * the first two results come with an error. Reload thread only. */
+ * that replaces nothing (renameat2(2)), fsync of the directory. On failure nothing is left behind; where that
+ * cannot be had, the error says so. All but the first two results come with an error. Several servers may write
+ * below one directory. Reload thread only. */
 enum writer_result writer_create(
 	const char *directory, const char *path, const char *data, size_t length, struct error *);
+
+/* Remove the temporary files that a crash has left at and below a directory. Before the reload thread starts. */
+void writer_sweep(const char *directory);

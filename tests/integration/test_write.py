@@ -91,6 +91,11 @@ class Creation(WriteTest):
         server.write("a/b/c.json", json.dumps(new("a/b/c", "edited")))
         server.wait_for_text("a/b/c", "edited")
 
+    def test_a_prompt_below_a_new_directory_is_served_at_once(self):
+        server = self.serve("--writable", "--settle", "10m", "--max-latency", "10m")
+        for prompt_id in ("a/p", "b/c/p", "b/d/p"):
+            self.assert_created(server, new(prompt_id), f"{prompt_id}.json")
+
     def test_ids_that_need_care_in_file_names(self):
         server = self.serve("--writable")
         for prompt_id in ("ümlaut", "with space", "a__b", "per%cent", "plus+", "x.yaml", "q?#&=",

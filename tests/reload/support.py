@@ -444,7 +444,8 @@ def injected(server, *faults):
             yield
         finally:
             end_process(process)
-        if not re.search(r"\((INJECTED|DELAYED)\)", Path(log.name).read_text("utf-8", "replace")):
+        if not re.search(r"\((INJECTED|DELAYED)\)|--- SIGSTOP",
+                         Path(log.name).read_text("utf-8", "replace")):
             raise AssertionError(f"no {every} was made that could meet {what}")
 
 
@@ -457,6 +458,14 @@ def failing(server, call, path, action):
         yield
     finally:
         end_process(process)
+
+
+def stands_still(server):
+    """Whether a server has taken the SIGSTOP that strace sent one of its threads."""
+    stats = [path.read_text(encoding="utf-8")
+             for path in Path(f"/proc/{server.process.pid}/task").glob("*/stat")]
+    states = [text.rpartition(")")[2].split()[0] for text in stats]
+    return states.count("t") == 1 and set(states) == {"T", "t"}
 
 
 def cpu_seconds(server):
