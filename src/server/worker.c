@@ -333,7 +333,8 @@ static int
 set_up_http(struct worker *worker, int socket)
 {
 	worker->http = evhttp_new(worker->base);
-	worker->gates = gates_new(worker->base, worker->limits, worker->door.tls, on_closed_early);
+	worker->gates = gates_new(
+		worker->base, worker->limits, worker->door.tls, worker->traffic, on_closed_early);
 	if (worker->http == NULL || worker->gates == NULL)
 		return -1;
 	evhttp_set_allowed_methods(worker->http, 0xffff); /* the 405 is ours to answer */
