@@ -20,6 +20,7 @@
 #include "server/listen.h"
 #include "server/log.h"
 #include "server/reloader.h"
+#include "server/sandbox.h"
 #include "server/tls.h"
 #include "server/traffic.h"
 #include "server/worker.h"
@@ -31,6 +32,7 @@ struct server {
 	struct reloader *reloader;
 	struct auth *auth;
 	struct tls *tls;
+	struct sandbox sandbox;
 	struct figures figures;
 	struct traffic *traffic; /* of each worker */
 	struct api api;
@@ -164,6 +166,23 @@ start_tls(struct server *server, const struct options *options, struct error *er
 	return server->tls != NULL ? 0 : -1;
 }
 
+/* What is not open by now, and cannot be found again below what is, stays closed. */
+static int
+confine(struct sandbox *sandbox, const struct options *options, struct error *error)
+{
+	const struct sandbox_terms terms = {
+		.directory = options->directory,
+		.files = {options->tokens_file, options->tls_cert, options->tls_key},
+		.writable = options->writable,
+		.reads_anything = options->links_lead_anywhere,
+	};
+	if (options->sandbox == SANDBOX_OFF || sandbox_enter(sandbox, &terms) == 0 ||
+		options->sandbox == SANDBOX_AUTO)
+		return 0;
+	*error = sandbox->problem;
+	return -1;
+}
+
 /* Bind, load, publish, serve. While the first prompts are loaded, requests get a 503. */
 static int
 start(struct server *server, const struct options *options, struct error *error)
@@ -208,7 +227,8 @@ start(struct server *server, const struct options *options, struct error *error)
 		.ready_when_clean = options->ready_when_clean,
 		.writable = options->writable,
 		.allow_empty = options->allow_empty};
-	if (start_all_workers(server, options, error) != 0 ||
+	if (confine(&server->sandbox, options, error) != 0 ||
+		start_all_workers(server, options, error) != 0 ||
 		reloader_load(server->reloader, error) != 0)
 		return -1;
 	return reloader_start(server->reloader, error);
@@ -234,6 +254,7 @@ stop(struct server *server)
 	tls_free(server->tls);
 	listen_close(&server->listeners);
 	listen_close(&server->admin);
+	sandbox_finish(&server->sandbox);
 }
 
 static void
@@ -273,6 +294,8 @@ serve(const struct options *options)
 	if (options->admin_listen != NULL)
 		log_write(LOG_LEVEL_INFO, "metrics, status and reload have an address of their own",
 			LOG_TEXT("url", server.admin.url), LOG_END);
+	if (options->sandbox != SANDBOX_OFF)
+		sandbox_tell(&server.sandbox);
 	serve_until_told(&server, &signals);
 	stop(&server);
 	return EXIT_SUCCESS;

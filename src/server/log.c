@@ -23,6 +23,7 @@ void
 log_init(bool json)
 {
 	as_json = json;
+	tzset(); /* while the sandbox still lets it */
 }
 
 void

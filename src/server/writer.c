@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "core/error.h"
+#include "server/sandbox.h"
 #include "server/tree.h"
 
 /* Ignored by the loader: the name starts with a dot. One writer thread needs only one name. */
@@ -166,5 +167,14 @@ writer_create(const char *directory, const char *path, const char *data, size_t 
 	if (reason != 0)
 		remove_made(root, path, made);
 	close(root);
-	return reason == 0 ? WRITER_CREATED : result_of(reason, path, error);
+	if (reason == 0)
+		return WRITER_CREATED;
+	enum writer_result result = result_of(reason, path, error);
+	if (reason == EACCES && sandbox_denies(directory, W_OK))
+		error_set(error,
+			"cannot write \"%s\": another directory has taken the place of the one "
+			"that "
+			"promptd may write to\nrestart promptd",
+			path);
+	return result;
 }
