@@ -51,6 +51,7 @@ struct worker {
 
 	int wake; /* an eventfd */
 	atomic_bool draining;
+	atomic_bool turned; /* since the watchdog asked last */
 	pthread_mutex_t lock; /* of the list */
 	struct job *done; /* by the reload thread */
 	pthread_t thread;
@@ -310,6 +311,7 @@ on_wake(evutil_socket_t descriptor, short events, void *context)
 	struct worker *worker = context;
 	(void)events;
 	wake_clear(descriptor);
+	atomic_store(&worker->turned, true);
 	answer_done_jobs(worker);
 	if (!atomic_load(&worker->draining) || worker->drain_began_ms != 0)
 		return;
@@ -379,6 +381,7 @@ worker_new(struct api *api, struct traffic *traffic, const struct door *door,
 	worker->traffic = traffic;
 	worker->door = *door;
 	worker->limits = limits;
+	worker->turned = true; /* nobody has asked yet */
 	worker->wake = -1;
 	if (pthread_mutex_init(&worker->lock, NULL) != 0) {
 		free(worker);
@@ -409,6 +412,14 @@ worker_start(struct worker *worker, struct error *error)
 	}
 	worker->started = true;
 	return 0;
+}
+
+bool
+worker_has_turned(struct worker *worker)
+{
+	bool turned = atomic_exchange(&worker->turned, false);
+	wake_ring(worker->wake);
+	return turned;
 }
 
 void
