@@ -11,16 +11,20 @@
 #include "core/error.h"
 #include "core/prompt.h"
 #include "core/store.h"
+#include "server/activation.h"
 #include "server/api.h"
 #include "server/arguments.h"
 #include "server/auth.h"
+#include "server/clock.h"
 #include "server/cycle.h"
 #include "server/figures.h"
 #include "server/gate.h"
 #include "server/limit.h"
 #include "server/listen.h"
 #include "server/log.h"
+#include "server/notify.h"
 #include "server/reloader.h"
+#include "server/sandbox.h"
 #include "server/tls.h"
 #include "server/traffic.h"
 #include "server/worker.h"
@@ -33,6 +37,7 @@ struct server {
 	struct reloader *reloader;
 	struct auth *auth;
 	struct tls *tls;
+	struct sandbox sandbox;
 	struct figures figures;
 	struct traffic *traffic; /* of each worker */
 	struct limit *failures, *requests;
@@ -69,6 +74,25 @@ loopback_only(const struct options *options)
 		return "anyone who can connect may read every prompt\nlisten on 127.0.0.1, or give "
 		       "--tokens-file, or --allow-anonymous";
 	return NULL;
+}
+
+/* Take the sockets that were passed for an address, or else open them. */
+static int
+open_door(struct listeners *listeners, const char *scheme, const struct options *options,
+	bool is_admin, struct error *error)
+{
+	int passed[ACTIVATION_MAX];
+	int n_passed = activation_find(is_admin, passed, error);
+	const char *address = is_admin ? options->admin_listen : options->listen;
+	size_t count = is_admin ? 1 : options->workers;
+	if (n_passed < 0)
+		return -1;
+	if (n_passed > 0)
+		return listen_take(listeners, scheme, passed, (size_t)n_passed, count,
+			loopback_only(options), error);
+	return address == NULL ? 0
+			       : listen_open(listeners, scheme, address, count,
+					 loopback_only(options), error);
 }
 
 /* Start a worker for each socket of an address. */
@@ -113,8 +137,7 @@ static int
 start_all_workers(struct server *server, const struct options *options, struct error *error)
 {
 	bool is_open = options->tokens_file == NULL && !options->allow_anonymous;
-	const struct door prompts = {
-		.kind = options->admin_listen != NULL ? DOOR_PROMPTS : DOOR_BOTH,
+	const struct door prompts = {.kind = server->admin.count > 0 ? DOOR_PROMPTS : DOOR_BOTH,
 		.loopback_names = is_open && server->listeners.is_loopback,
 		.tls = server->tls};
 	const struct door admin = {
@@ -169,6 +192,24 @@ start_tls(struct server *server, const struct options *options, struct error *er
 	return server->tls != NULL ? 0 : -1;
 }
 
+/* What is not open by now, and cannot be found again below what is, stays closed. */
+static int
+confine(struct sandbox *sandbox, const struct options *options, struct error *error)
+{
+	const struct sandbox_terms terms = {
+		.directory = options->directory,
+		.files = {options->tokens_file, options->tls_cert, options->tls_key},
+		.log = options->audit_log,
+		.writable = options->writable,
+		.reads_anything = options->links_lead_anywhere,
+	};
+	if (options->sandbox == SANDBOX_OFF || sandbox_enter(sandbox, &terms) == 0 ||
+		options->sandbox == SANDBOX_AUTO)
+		return 0;
+	*error = sandbox->problem;
+	return -1;
+}
+
 /* Bind, load, publish, serve. While the first prompts are loaded, requests get a 503. */
 static int
 start(struct server *server, const struct options *options, struct error *error)
@@ -188,12 +229,9 @@ start(struct server *server, const struct options *options, struct error *error)
 		error);
 	if (server->auth == NULL || start_tls(server, options, error) != 0)
 		return -1;
-	if (listen_open(&server->listeners, server->tls != NULL ? "https" : "http", options->listen,
-		    options->workers, loopback_only(options), error) != 0)
-		return -1;
-	if (options->admin_listen != NULL &&
-		listen_open(&server->admin, "http", options->admin_listen, 1,
-			loopback_only(options), error) != 0)
+	if (open_door(&server->listeners, server->tls != NULL ? "https" : "http", options, false,
+		    error) != 0 ||
+		open_door(&server->admin, "http", options, true, error) != 0)
 		return -1;
 	size_t n_workers = server->listeners.count + server->admin.count;
 	server->store = store_new();
@@ -222,7 +260,8 @@ start(struct server *server, const struct options *options, struct error *error)
 		.behind_proxy = options->behind_proxy,
 		.access_log = options->access_log,
 		.allow_empty = options->allow_empty};
-	if (start_all_workers(server, options, error) != 0)
+	if (confine(&server->sandbox, options, error) != 0 ||
+		start_all_workers(server, options, error) != 0)
 		return -1;
 	if (options->writable)
 		writer_sweep(options->directory);
@@ -253,20 +292,50 @@ stop(struct server *server)
 	tls_free(server->tls);
 	listen_close(&server->listeners);
 	listen_close(&server->admin);
+	sandbox_finish(&server->sandbox);
+}
+
+/* Ask every worker. The reload thread is not asked: where a file server hangs, so may a look, and what was
+ * published is served on. */
+static bool
+are_alive(const struct server *server)
+{
+	bool alive = true;
+	for (size_t i = 0; i < server->n_workers; i++)
+		alive &= worker_has_turned(server->workers[i]);
+	return alive;
+}
+
+/* Wait for a signal, until a time of clock_ms(), or without end for 0. Returns -1 where none came. */
+static int
+wait_for_signal(const sigset_t *signals, int64_t until_ms)
+{
+	int64_t left_ms = until_ms - clock_ms();
+	struct timespec limit = {.tv_sec = left_ms / 1000, .tv_nsec = left_ms % 1000 * 1000000};
+	if (until_ms == 0)
+		return sigwaitinfo(signals, NULL);
+	return left_ms > 0 ? sigtimedwait(signals, NULL, &limit) : -1;
 }
 
 static void
 serve_until_told(struct server *server, const sigset_t *signals)
 {
+	int64_t every_ms = notify_watchdog_ms();
+	int64_t due_ms = every_ms > 0 ? clock_ms() + every_ms : 0;
 	for (int number = 0; number != SIGTERM && number != SIGINT;) {
-		if (sigwait(signals, &number) != 0)
+		number = wait_for_signal(signals, due_ms);
+		if (number == SIGHUP) {
+			log_reopen_audit();
+			reloader_request(server->reloader);
+		}
+		if (due_ms == 0 || clock_ms() < due_ms)
 			continue;
-		if (number != SIGHUP)
-			continue;
-		log_reopen_audit();
-		reloader_request(server->reloader);
+		due_ms = clock_ms() + every_ms;
+		if (are_alive(server))
+			notify_send("WATCHDOG=1");
 	}
 	log_write(LOG_LEVEL_INFO, "stopping", LOG_END);
+	notify_send("STOPPING=1\nSTATUS=answering what has arrived");
 	signal(SIGTERM, SIG_DFL); /* a second one ends the process at once */
 	signal(SIGINT, SIG_DFL);
 	pthread_sigmask(SIG_UNBLOCK, signals, NULL);
@@ -281,6 +350,7 @@ serve(const struct options *options)
 		    (strcmp(options->log_format, "auto") == 0 && !isatty(STDERR_FILENO));
 	sigset_t signals = block_signals();
 	log_init(json);
+	notify_open();
 	if (start(&server, options, &error) != 0) {
 		stop(&server);
 		page_error(&error);
@@ -291,11 +361,15 @@ serve(const struct options *options)
 	log_write(LOG_LEVEL_INFO, message, LOG_TEXT("directory", options->directory),
 		LOG_NUMBER("workers", server.n_workers), LOG_TEXT("version", PROMPTD_VERSION),
 		LOG_END);
-	if (options->admin_listen != NULL)
+	if (server.admin.count > 0)
 		log_write(LOG_LEVEL_INFO, "metrics, status and reload have an address of their own",
 			LOG_TEXT("url", server.admin.url), LOG_END);
+	if (options->sandbox != SANDBOX_OFF)
+		sandbox_tell(&server.sandbox);
+	notify_send("READY=1");
 	serve_until_told(&server, &signals);
 	stop(&server);
+	notify_close();
 	return EXIT_SUCCESS;
 }
 

@@ -18,6 +18,7 @@
 #include "core/tokens.h"
 #include "server/figures.h"
 #include "server/log.h"
+#include "server/sandbox.h"
 #include "server/signature.h"
 
 enum { CHECK_MS = 1000, MAX_FILE_BYTES = 1024 * 1024 };
@@ -59,11 +60,13 @@ read_file(struct auth *auth, struct buffer *out, struct error *error)
 	if (descriptor >= 0)
 		close(descriptor);
 	if (length < 0 || out->failed) {
-		error_set(error,
-			"cannot read the tokens file \"%s\": %s\nput there what promptd token new "
-			"prints, for "
-			"promptd's user to read",
-			path, out->failed ? "out of memory" : strerror(reason));
+		bool sandboxed = reason == EACCES && sandbox_denies(path, R_OK);
+		error_set(error, "cannot read the tokens file \"%s\": %s\n%s", path,
+			out->failed ? "out of memory" : strerror(reason),
+			sandboxed ? "it was elsewhere when promptd closed its sandbox: restart "
+				    "promptd"
+				  : "put there what promptd token new prints, for promptd's user "
+				    "to read");
 		return -1;
 	}
 	if (out->length > MAX_FILE_BYTES || !S_ISREG(stat.st_mode)) {

@@ -18,6 +18,7 @@
 #include "server/linger.h"
 #include "server/log.h"
 #include "server/tls.h"
+#include "server/traffic.h"
 
 /* What evhttp understands differs from RFC 9112 in many places, so that it is given nothing but whole requests which
  * nobody can understand in two ways. The bytes of a connection are looked at in its input buffer's callback, before
@@ -65,6 +66,7 @@ struct gates {
 	struct event_base *base;
 	const struct gate_limits *limits;
 	struct tls *tls;
+	struct traffic *traffic;
 	gate_on_close *on_close;
 	struct evconnlistener *listener;
 	struct event *on_turn, *on_sweep;
@@ -127,11 +129,12 @@ free_fresh(struct gate *gate)
 	free_gate(gate);
 }
 
-/* Take new connections, or let them wait in the kernel's queue. */
+/* Tell how many connections there are, and take new ones or let them wait in the kernel's queue. */
 static void
 pause_or_resume(struct gates *gates)
 {
 	size_t n = gates->count + lingers_count(gates->lingers);
+	atomic_store_explicit(&gates->traffic->open, n, memory_order_relaxed);
 	if (gates->listener == NULL)
 		return;
 	if (n >= gates->limits->connections && !gates->is_draining)
@@ -438,7 +441,7 @@ on_accept_error(struct evconnlistener *listener, void *context)
 
 struct gates *
 gates_new(struct event_base *base, const struct gate_limits *limits, struct tls *tls,
-	gate_on_close *on_close)
+	struct traffic *traffic, gate_on_close *on_close)
 {
 	const struct timeval period = {.tv_usec = SWEEP_MS * 1000};
 	struct gates *gates = calloc(1, sizeof(*gates));
@@ -447,6 +450,7 @@ gates_new(struct event_base *base, const struct gate_limits *limits, struct tls 
 	gates->base = base;
 	gates->limits = limits;
 	gates->tls = tls;
+	gates->traffic = traffic;
 	gates->on_close = on_close;
 	gates->lingers = lingers_new(base, limits->connections / LINGER_SHARE + 1);
 	gates->front = evbuffer_new();

@@ -14,6 +14,7 @@ struct evhttp_request;
 struct gate; /* one connection's */
 struct gates; /* a worker's */
 struct tls;
+struct traffic;
 
 struct gate_limits {
 	struct framing_limits framing;
@@ -27,10 +28,10 @@ struct gate_limits {
 /* A connection is gone while its owner, who was set, is not yet done with a request. */
 typedef void gate_on_close(void *owner);
 
-/* Everything here is for the worker's thread. The base, the limits and the certificate, NULL for none, are borrowed. Returns
- * NULL when memory is out. */
-struct gates *gates_new(
-	struct event_base *, const struct gate_limits *, struct tls *, gate_on_close *);
+/* Everything here is for the worker's thread. The base, the limits, the certificate, NULL for none, and the traffic, in
+ * which connections that are open are counted, are borrowed. Returns NULL when memory is out. */
+struct gates *gates_new(struct event_base *, const struct gate_limits *, struct tls *,
+	struct traffic *, gate_on_close *);
 
 /* After evhttp, which closes the connections. */
 void gates_free(struct gates *);

@@ -142,14 +142,20 @@ tell_branch(int directory, const char *name, const struct tree_terms *terms)
 	close(found);
 }
 
+int
+git_open_shared(int directory)
+{
+	char common[PATH_MAX];
+	return read_line(directory, "commondir", common, sizeof(common))
+		       ? openat(directory, common, O_PATH | O_DIRECTORY | O_CLOEXEC)
+		       : -1;
+}
+
 /* What a branch points to; those of a linked work tree stand in the main one's repository. */
 static bool
 find_branch(int directory, const char *name, const struct tree_terms *terms, char *out, size_t size)
 {
-	char common[PATH_MAX];
-	int shared = read_line(directory, "commondir", common, sizeof(common))
-			     ? openat(directory, common, O_PATH | O_DIRECTORY | O_CLOEXEC)
-			     : -1;
+	int shared = git_open_shared(directory);
 	int where = shared >= 0 ? shared : directory;
 	tell_branch(where, name, terms);
 	bool found = read_line(directory, name, out, size) || read_line(where, name, out, size) ||

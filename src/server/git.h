@@ -33,6 +33,9 @@ void git_finish(struct git *);
  * way of the terms. */
 void git_find(struct git *, const struct tree *, const struct tree_terms *);
 
+/* Open the main repository, with the branches, from that of a linked work tree; -1 where there is none. */
+int git_open_shared(int directory);
+
 /* Read which commit is checked out: where the tree was reached through git-sync's link, which is named for
  * it, that one, else HEAD. Where names are looked up is told. */
 void git_read_commit(struct git *, const struct tree *, const struct tree_terms *);

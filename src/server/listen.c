@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -163,6 +164,84 @@ listen_open(struct listeners *listeners, const char *scheme, const char *address
 	}
 	freeaddrinfo(found);
 	return result;
+}
+
+/* Judge a socket that somebody else opened. Returns false with an error, or sets the address. */
+static bool
+check_passed(int one, struct sockaddr_storage *address, socklen_t *length, struct error *error)
+{
+	int type = 0, listens = 0;
+	socklen_t size = sizeof(int);
+	*address = (struct sockaddr_storage){0};
+	*length = sizeof(*address);
+	bool good = getsockopt(one, SOL_SOCKET, SO_TYPE, &type, &size) == 0 &&
+		    getsockopt(one, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 &&
+		    getsockname(one, (struct sockaddr *)address, length) == 0 &&
+		    type == SOCK_STREAM && listens &&
+		    (address->ss_family == AF_INET || address->ss_family == AF_INET6);
+	if (!good)
+		error_set(error,
+			"descriptor %d, which was passed, is not a TCP socket that listens\n"
+			"write ListenStream=127.0.0.1:8080, say, and no Accept=yes",
+			one);
+	return good;
+}
+
+/* Give a worker a descriptor of its own; they accept from one queue, in which none must wait. */
+static int
+share(int one)
+{
+	int flags = fcntl(one, F_GETFL);
+	if (flags < 0 || fcntl(one, F_SETFL, flags | O_NONBLOCK) != 0)
+		return -1;
+	return fcntl(one, F_DUPFD_CLOEXEC, 3);
+}
+
+/* Returns -1 with an error where not all of them may be used. */
+static int
+judge_passed(struct listeners *listeners, const char *scheme, const int *sockets, size_t n_sockets,
+	const char *loopback_only, struct error *error)
+{
+	listeners->is_loopback = true;
+	for (size_t i = n_sockets; i-- > 0;) { /* the first one is told of */
+		struct sockaddr_storage address;
+		socklen_t length;
+		if (!check_passed(sockets[i], &address, &length, error))
+			return -1;
+		const struct sockaddr *plain = (const struct sockaddr *)&address;
+		format_url(scheme, plain, length, listeners->url, sizeof(listeners->url));
+		listeners->is_loopback &= is_loopback(plain);
+		if (loopback_only == NULL || is_loopback(plain))
+			continue;
+		error_set(error, "not listening on %s, which was passed, as %s", listeners->url,
+			loopback_only);
+		return -1;
+	}
+	return 0;
+}
+
+int
+listen_take(struct listeners *listeners, const char *scheme, const int *sockets, size_t n_sockets,
+	size_t count, const char *loopback_only, struct error *error)
+{
+	*listeners = (struct listeners){0};
+	if (judge_passed(listeners, scheme, sockets, n_sockets, loopback_only, error) != 0)
+		return -1;
+	count = count > n_sockets ? count : n_sockets;
+	listeners->sockets = calloc(count, sizeof(int));
+	for (; listeners->sockets != NULL && listeners->count < count; listeners->count++) {
+		int one = share(sockets[listeners->count % n_sockets]);
+		if (one < 0)
+			break;
+		listeners->sockets[listeners->count] = one;
+	}
+	for (size_t i = 0; i < n_sockets; i++)
+		close(sockets[i]);
+	if (listeners->sockets != NULL && listeners->count == count)
+		return 0;
+	error_set(error, "cannot share the sockets that were passed: %s", strerror(errno));
+	listen_close(listeners);
+	return -1;
 }
 
 void

@@ -22,4 +22,9 @@ bool listen_is_address(const char *);
  * Returns -1 with an error. */
 int listen_open(struct listeners *, const char *scheme, const char *address, size_t count,
 	const char *loopback_only, struct error *);
+
+/* Share sockets that listen already among so many workers or, where that is more, one for each: connections that wait
+ * there outlive this process. They are taken. The same is an error. */
+int listen_take(struct listeners *, const char *scheme, const int *sockets, size_t n_sockets,
+	size_t count, const char *loopback_only, struct error *);
 void listen_close(struct listeners *);

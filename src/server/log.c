@@ -44,6 +44,7 @@ void
 log_init(bool json)
 {
 	log_sink.json = json;
+	tzset(); /* while the sandbox still lets it */
 }
 
 void

@@ -1,12 +1,10 @@
 /* metrics.c -- all figures in Prometheus' text format. */
 #include "server/metrics.h"
 
-#include <dirent.h>
 #include <math.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "core/buffer.h"
 #include "core/meter.h"
@@ -309,34 +307,17 @@ put_requests(struct buffer *out, const struct metrics_terms *terms)
 	}
 }
 
-/* The connections that are open: the sockets of the process but for those that listen. */
-static size_t
-count_connections(size_t n_workers)
-{
-	char target[16];
-	size_t sockets = 0;
-	DIR *descriptors = opendir("/proc/self/fd");
-	if (descriptors == NULL)
-		return 0;
-	for (const struct dirent *entry; (entry = readdir(descriptors)) != NULL;) {
-		ssize_t length =
-			readlinkat(dirfd(descriptors), entry->d_name, target, sizeof(target) - 1);
-		sockets += length > 7 && strncmp(target, "socket:", 7) == 0;
-	}
-	closedir(descriptors);
-	return sockets > n_workers ? sockets - n_workers : 0;
-}
-
 static void
 put_connections(struct buffer *out, const struct metrics_terms *terms)
 {
-	unsigned long long accepted = 0;
-	for (size_t k = 0; k < terms->n_workers; k++)
+	unsigned long long accepted = 0, open = 0;
+	for (size_t k = 0; k < terms->n_workers; k++) {
 		accepted += load(&terms->traffic[k].connections);
+		open += load(&terms->traffic[k].open);
+	}
 	put_head(out, "http_connections_total", "counter", "Connections that were accepted.");
 	buffer_printf(out, PREFIX "http_connections_total %llu\n", accepted);
-	put_one(out, "http_connections", "Connections that are open.",
-		(double)count_connections(terms->n_workers));
+	put_one(out, "http_connections", "Connections that are open.", (double)open);
 }
 
 void

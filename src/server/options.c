@@ -215,6 +215,20 @@ set_max_connections(struct options *options, const char *value, struct error *er
 }
 
 static int
+set_sandbox(struct options *options, const char *value, struct error *error)
+{
+	static const char *const names[] = {
+		[SANDBOX_AUTO] = "auto", [SANDBOX_REQUIRE] = "require", [SANDBOX_OFF] = "off"};
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(value, names[i]) == 0) {
+			options->sandbox = (enum sandbox_mode)i;
+			return 0;
+		}
+	error_set(error, "takes auto, require or off, not \"%s\"", value);
+	return -1;
+}
+
+static int
 add_name(struct option_names *names, const char *name, size_t length, struct error *error)
 {
 	if (names->count == OPTIONS_MAX_NAMES || sizeof(names->texts) - names->used <= length) {
@@ -435,6 +449,8 @@ const struct option_row option_rows[] = {
 		"where writes and refusals are recorded, as JSON lines, instead of in the log; no record, no write", SERVE},
 	{"access-log", NULL, set_access_log,
 		"log a line for each request, not only for those that are refused", SERVE},
+	{"sandbox", "auto|require|off", set_sandbox,
+		"give up all rights but those to serve: where the kernel lets it (default), or not start, or do not", SERVE},
 	{"log-format", "auto|text|json", set_log_format,
 		"how to log: by default text on a terminal, else JSON lines", SERVE},
 	{"format", "text|json|gcc|github|markdown", set_format,

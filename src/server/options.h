@@ -25,6 +25,9 @@ enum command {
 	N_COMMANDS
 };
 
+/* What happens where the process cannot be confined: it serves nevertheless, or it does not. Off: it is not tried. */
+enum sandbox_mode { SANDBOX_AUTO, SANDBOX_REQUIRE, SANDBOX_OFF };
+
 /* How a command prints what it found. */
 enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_GCC, FORMAT_GITHUB, FORMAT_MARKDOWN, N_FORMATS };
 
@@ -57,6 +60,7 @@ struct options {
 	size_t max_connections;
 	bool hold_bad_files, strict_start, ready_when_clean, no_prompt_metrics, strict_projects;
 	bool links_lead_anywhere, without_inotify;
+	enum sandbox_mode sandbox;
 	const char *tokens_file, *admin_listen; /* NULL: none */
 	const char *tls_cert, *tls_key; /* both or neither */
 	const char *audit_log; /* NULL: the log */

@@ -18,6 +18,7 @@
 #include "server/cycle.h"
 #include "server/job.h"
 #include "server/log.h"
+#include "server/notify.h"
 #include "server/schedule.h"
 #include "server/tls.h"
 #include "server/wake.h"
@@ -35,6 +36,7 @@ struct reloader {
 	struct tls *tls; /* or NULL */
 	struct queue awaiting; /* jobs that the end of a round ends */
 	bool report; /* a signal asked: log the outcome, whatever it is */
+	uint64_t told; /* the generation that the service manager knows of */
 
 	int wake, ended; /* eventfds */
 	atomic_bool requested, stopping;
@@ -67,10 +69,26 @@ reloader_new(const struct cycle_terms *terms, struct auth *auth, struct tls *tls
 	return NULL;
 }
 
+/* Tell the service manager what is served, once. */
+static void
+tell_status(struct reloader *reloader)
+{
+	const struct snapshot *snapshot = cycle_published(reloader->cycle);
+	if (snapshot == NULL || snapshot->generation == reloader->told)
+		return;
+	reloader->told = snapshot->generation;
+	notify_send("STATUS=serving %zu prompts, generation %llu, %zu problems",
+		snapshot->n_prompts, (unsigned long long)snapshot->generation,
+		snapshot->n_problems);
+}
+
 int
 reloader_load(struct reloader *reloader, struct error *error)
 {
-	return cycle_load(reloader->cycle, error);
+	notify_send("STATUS=waiting for prompts");
+	int result = cycle_load(reloader->cycle, error);
+	tell_status(reloader);
+	return result;
 }
 
 static void
@@ -127,6 +145,8 @@ end_waits(struct reloader *reloader)
 		LOG_TEXT("clean", cycle_is_clean(reloader->cycle) ? "yes" : "no"),
 		LOG_NUMBER("generation", snapshot != NULL ? snapshot->generation : 0),
 		LOG_NUMBER("problems", snapshot != NULL ? snapshot->n_problems : 0), LOG_END);
+	if (!stopping)
+		notify_send("READY=1");
 	reloader->report = false;
 }
 
@@ -183,9 +203,11 @@ reload_thread(void *context)
 		if (atomic_exchange(&reloader->requested, false)) {
 			cycle_demand(reloader->cycle, CAUSE_SIGNAL);
 			reloader->report = true;
+			notify_send("RELOADING=1\nMONOTONIC_USEC=%lld", (long long)clock_us());
 		}
 		if (cycle_step(reloader->cycle))
 			end_waits(reloader);
+		tell_status(reloader);
 	}
 	run_jobs(reloader);
 	end_waits(reloader);

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -18,6 +19,7 @@
 
 #include "core/error.h"
 #include "server/log.h"
+#include "server/sandbox.h"
 #include "server/signature.h"
 
 enum { CHECK_MS = 1000, N_FILES = 2 };
@@ -83,6 +85,10 @@ static void
 explain(struct error *error, const char *what, const char *path, const char *advice)
 {
 	const char *reason = ERR_reason_error_string(ERR_peek_last_error());
+	unsigned long first = ERR_peek_error();
+	if (ERR_SYSTEM_ERROR(first) && ERR_GET_REASON(first) == EACCES &&
+		sandbox_denies(path, R_OK))
+		advice = "it was elsewhere when promptd closed its sandbox: restart promptd";
 	error_set(error, "%s \"%s\": %s\n%s", what, path, reason != NULL ? reason : "unreadable",
 		advice);
 }

@@ -16,6 +16,7 @@ struct traffic {
 	atomic_ullong requests[N_ENDPOINTS][N_STATUSES];
 	struct histogram duration[N_ENDPOINTS]; /* from the whole request to the reply's end */
 	atomic_ullong connections; /* accepted so far */
+	atomic_ullong open; /* of them, now */
 };
 
 void traffic_count(struct traffic *, enum endpoint, int status, uint64_t microseconds);

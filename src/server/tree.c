@@ -17,6 +17,7 @@
 #include "core/error.h"
 #include "core/name.h"
 #include "core/text.h"
+#include "server/sandbox.h"
 #include "server/walk.h"
 
 const char tree_pin_name[] = "..data";
@@ -72,7 +73,10 @@ tree_open(
 	}
 	if (reason == 0)
 		return tree;
-	error_set(error, "cannot open the prompt directory \"%s\": %s", path, strerror(reason));
+	bool sandboxed = reason == EACCES && sandbox_denies(path, R_OK);
+	error_set(error, "cannot open the prompt directory \"%s\": %s%s", path, strerror(reason),
+		sandboxed ? "\nit was not there when promptd closed its sandbox: restart promptd"
+			  : "");
 	walk_finish(&tree->walk);
 	free(tree);
 	return NULL;

@@ -53,6 +53,7 @@ struct worker {
 
 	int wake; /* an eventfd */
 	atomic_bool draining;
+	atomic_bool turned; /* since the watchdog asked last */
 	pthread_t thread;
 	bool started;
 };
@@ -227,6 +228,7 @@ on_wake(evutil_socket_t descriptor, short events, void *context)
 	struct worker *worker = context;
 	(void)events;
 	wake_clear(descriptor);
+	atomic_store(&worker->turned, true);
 	waits_answer(worker->waits);
 	if (!atomic_load(&worker->draining) || worker->drain_began_ms != 0)
 		return;
@@ -250,7 +252,8 @@ static int
 set_up_http(struct worker *worker, int socket)
 {
 	worker->http = evhttp_new(worker->base);
-	worker->gates = gates_new(worker->base, worker->limits, worker->door.tls, on_closed_early);
+	worker->gates = gates_new(
+		worker->base, worker->limits, worker->door.tls, worker->traffic, on_closed_early);
 	if (worker->http == NULL || worker->gates == NULL)
 		return -1;
 	evhttp_set_allowed_methods(worker->http, 0xffff); /* the 405 is ours to answer */
@@ -308,6 +311,7 @@ worker_new(struct api *api, struct traffic *traffic, const struct door *door,
 	worker->traffic = traffic;
 	worker->door = *door;
 	worker->limits = limits;
+	worker->turned = true; /* nobody has asked yet */
 	worker->wake = -1;
 	if (set_up(worker, socket) == 0)
 		return worker;
@@ -334,6 +338,14 @@ worker_start(struct worker *worker, struct error *error)
 	}
 	worker->started = true;
 	return 0;
+}
+
+bool
+worker_has_turned(struct worker *worker)
+{
+	bool turned = atomic_exchange(&worker->turned, false);
+	wake_ring(worker->wake);
+	return turned;
 }
 
 void

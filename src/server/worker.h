@@ -1,6 +1,8 @@
 /* worker.h -- a thread that answers requests from its own socket. */
 #pragma once
 
+#include <stdbool.h>
+
 #include "server/api.h"
 
 struct error;
@@ -16,6 +18,9 @@ struct worker *worker_new(struct api *, struct traffic *, const struct door *,
 
 /* Start its thread. Returns -1 with an error. */
 int worker_start(struct worker *, struct error *);
+
+/* Whether its loop has turned since this was asked last, which also makes it turn. Main thread only. */
+bool worker_has_turned(struct worker *);
 
 /* Ask it to take no new connections, to answer what is under way, and to end. Any thread. */
 void worker_drain(struct worker *);

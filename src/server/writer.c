@@ -17,6 +17,7 @@
 #include "core/error.h"
 #include "core/name.h"
 #include "server/log.h"
+#include "server/sandbox.h"
 #include "server/tree.h"
 
 enum { MAX_ATTEMPTS = 3 };
@@ -223,7 +224,16 @@ writer_create(const char *directory, const char *path, const char *data, size_t 
 		return result_of(errno, &write, error);
 	int reason = create(&write, root, path);
 	close(root);
-	return reason == 0 ? WRITER_CREATED : result_of(reason, &write, error);
+	if (reason == 0)
+		return WRITER_CREATED;
+	enum writer_result result = result_of(reason, &write, error);
+	if (reason == EACCES && sandbox_denies(directory, W_OK))
+		error_set(error,
+			"cannot write \"%s\": another directory has taken the place of the one "
+			"that "
+			"promptd may write to\nrestart promptd",
+			path);
+	return result;
 }
 
 static bool

@@ -7,7 +7,7 @@ import threading
 import time
 import unittest
 
-from promptd import DEADLINE, ServerTest, prompt, wait_until
+from promptd import DEADLINE, ServerTest, look_inside, prompt, wait_until
 from support import injected, strace_works  # tests/reload
 
 HOST = b"Host: 127.0.0.1\r\n"
@@ -425,6 +425,7 @@ class Limits(GateTest):
         self.assertEqual(replies_in(read_all(late))[0][0], 200)
 
     def test_a_queue_of_connections_is_not_taken_at_once(self):
+        look_inside(self)
         server = self.serve("--max-connections", "8", "--workers", "1", files={"p.yaml": prompt("hello")})
         server.freeze()
         held = [self.connect(server) for _ in range(100)]
@@ -438,6 +439,7 @@ class Limits(GateTest):
         self.assertIn(b"200 OK", held[-1].recv(65536))
 
     def test_refused_clients_that_stay_are_not_too_many(self):
+        look_inside(self)
         server = self.serve("--max-connections", "16", "--workers", "1", files={"p.yaml": prompt("hello")})
         before = len(os.listdir(f"/proc/{server.process.pid}/fd"))
         held = []

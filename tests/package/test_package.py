@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import tempfile
 import unittest
@@ -17,12 +18,14 @@ VERSION = os.environ["PROMPTD_VERSION"]
 EXAMPLES = "usr/share/doc/promptd/examples/prompts.d"
 LITELLM = PROMPTS_D.parent / "tools/litellm"
 UNIT = "usr/lib/systemd/system/promptd.service"
+SOCKET = "usr/lib/systemd/system/promptd.socket"
 CONFFILE = "etc/default/promptd"
 USERS = "etc/promptd/prompts.d"
 CONTENTS = {
     "etc/default/promptd": "-rw-r--r--",
     "usr/bin/promptd": "-rwxr-xr-x",
     UNIT: "-rw-r--r--",
+    SOCKET: "-rw-r--r--",
     "usr/share/bash-completion/completions/promptd": "-rw-r--r--",
     "usr/share/doc/promptd/README.md": "-rw-r--r--",
     "usr/share/doc/promptd/changelog.Debian.gz": "-rw-r--r--",
@@ -38,7 +41,7 @@ CONTENTS = {
 }
 # The tools, and the packages that have them.
 TOOLS = {"dpkg-shlibdeps": "dpkg-dev", "file": "file", "fakeroot": "fakeroot", "mandoc": "mandoc",
-         "systemd-analyze": "systemd", "zsh": "zsh"}
+         "strace": "strace", "systemd-analyze": "systemd", "zsh": "zsh"}
 
 scratch = None  # a directory with the package and what fake programs were called with
 package = None
@@ -142,6 +145,29 @@ def unit_settings(path):
     return parser["Service"]
 
 
+def calls_in(words):
+    """Names of system calls, and those of the groups that systemd knows as @NAME."""
+    found = set()
+    for word in words:
+        if word.startswith("@"):
+            lines = run("systemd-analyze", "syscall-filter", word).splitlines()[1:]
+            found |= calls_in(line.strip() for line in lines if not line.strip().startswith("#"))
+        else:
+            found.add(word)
+    return found
+
+
+def allowed_calls(unit):
+    """Those that the settings SystemCallFilter= of a unit allow, one after the other."""
+    allowed = calls_in(["@default"])
+    for setting in re.findall("^SystemCallFilter=(.*)$", unit, re.MULTILINE):
+        if setting.startswith("~"):
+            allowed -= calls_in(setting[1:].split())
+        else:
+            allowed |= calls_in(setting.split())
+    return allowed
+
+
 class Contents(unittest.TestCase):
     maxDiff = None
 
@@ -215,8 +241,8 @@ class Scripts(unittest.TestCase):
         ("postinst", ["configure", ""], [RELOAD]),
         ("postinst", ["configure", "0.0.1-1"], [RELOAD, "deb-systemd-invoke try-restart promptd.service"]),
         ("postinst", ["abort-upgrade", "0.0.1-1"], []),
-        ("prerm", ["remove"], ["deb-systemd-invoke stop promptd.service",
-                               "systemctl --quiet disable promptd.service"]),
+        ("prerm", ["remove"], ["deb-systemd-invoke stop promptd.socket promptd.service",
+                               "systemctl --quiet disable promptd.socket promptd.service"]),
         ("prerm", ["upgrade", "0.0.2-1"], []),
         ("postrm", ["remove"], [RELOAD]),
         ("postrm", ["purge"], []),
@@ -280,20 +306,39 @@ class Installed(unittest.TestCase):
         self.assertTrue((share / "zsh/vendor-completions/_promptd").read_text()
                         .startswith("#compdef promptd\n"))
 
-    def test_systemd_understands_the_unit(self):
+    def test_systemd_understands_the_units(self):
         text = (self.root / UNIT).read_text()
         program = str(self.root / "usr/bin/promptd")
         self.assertIn("/usr/bin/promptd", text)
         unit = temporary_directory(self) / "promptd.service"
         unit.write_text(text.replace("/usr/bin/promptd", program))
-        self.assertEqual(run("systemd-analyze", "verify", "--man=no", unit), "")
+        shutil.copy(self.root / SOCKET, unit.parent)
+        self.assertEqual(run("systemd-analyze", "verify", "--man=no", unit, unit.with_suffix(".socket")), "")
 
     def test_the_unit_is_confined(self):
         run("systemd-analyze", "security", "--offline=yes", "--threshold=15", self.root / UNIT)
 
+    def test_the_unit_lets_it_make_all_its_system_calls(self):
+        trace = temporary_directory(self) / "trace"
+        users = self.root / USERS
+        shutil.copy(PROMPTS_D / "hello-world-prompt.yaml", users)
+        manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(manager.close)
+        manager.bind(str(trace.with_name("notify")))
+        with Promptd(directory=users, program=str(self.root / "usr/bin/promptd"),
+                     env={"NOTIFY_SOCKET": str(trace.with_name("notify")), "PROMPTD_SANDBOX": "auto",
+                          "ASAN_OPTIONS": "detect_leaks=0"},
+                     wrapper=["strace", "-D", "-f", "-qq", "-o", str(trace)]) as server:
+            self.assertEqual(server.litellm("hello-world-prompt").status, 200)
+            server.replace("more.yaml", "prompt_template: more\n")
+            server.wait_for_text("more", "more")
+        made = set(re.findall(r"^\d+ +(\w+)\(", trace.read_text(), re.MULTILINE))
+        self.assertLessEqual({"landlock_restrict_self", "prctl", "sendto", "epoll_wait"}, made)
+        self.assertEqual(made - allowed_calls((self.root / UNIT).read_text()), set())
+
     def test_the_unit_reloads_and_has_time_to_stop(self):
         service = unit_settings(self.root / UNIT)
-        self.assertEqual(service["ExecReload"], "kill -HUP $MAINPID")
+        self.assertEqual((service["Type"], service["ExecReload"]), ("notify", "kill -HUP $MAINPID"))
         self.assertGreaterEqual(int(service["TimeoutStopSec"]), 15)
 
     def test_the_command_of_the_unit_serves(self):
@@ -375,8 +420,9 @@ class Prefix(unittest.TestCase):
         run(os.environ["PROMPTD_CMAKE"], "--install", os.environ["PROMPTD_BUILD"], "--prefix", prefix)
         found = {str(path.relative_to(prefix)) for path in prefix.rglob("*") if path.is_file()}
         self.assertEqual(found, {
-            "bin/promptd", "lib/systemd/system/promptd.service", "share/man/man8/promptd.8",
-            "share/man/man5/promptd-prompts.5", "share/bash-completion/completions/promptd",
+            "bin/promptd", "lib/systemd/system/promptd.service", "lib/systemd/system/promptd.socket",
+            "share/man/man8/promptd.8", "share/man/man5/promptd-prompts.5",
+            "share/bash-completion/completions/promptd",
             "share/zsh/site-functions/_promptd"})
         unit = prefix / "lib/systemd/system/promptd.service"
         self.assertEqual(unit_settings(unit)["ExecStart"],

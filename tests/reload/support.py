@@ -14,7 +14,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-from promptd import (DEADLINE, Promptd, ReloadTest, binary, litellm_path,
+from promptd import (DEADLINE, Promptd, ReloadTest, binary, litellm_path, look_inside,
                      text_or_status, wait_until, with_query)
 
 # Editors write in other ways below /tmp, so the tests work elsewhere.
@@ -149,6 +149,7 @@ class LiveTest(ReloadTest):
             directory = self.scratch / "prompts"
             directory.mkdir(exist_ok=True)
         server = LiveServer(*args, directory=directory, **kwargs)
+        server.env = {**self.server_env, **(server.env or {})}
         server.__enter__()
         self.servers.append(server)
         self.addCleanup(server.__exit__, None, None, None)
@@ -388,6 +389,7 @@ def in_mounts_of(server, script):
 
 def strace_works(test):
     need(test, "strace", "strace")
+    look_inside(test)
     if subprocess.run(["strace", "-o", "/dev/null", "true"], capture_output=True,
                       check=False).returncode != 0:
         test.skipTest("strace may not trace here: run as root, or with kernel.yama.ptrace_scope=0")

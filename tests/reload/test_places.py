@@ -12,8 +12,8 @@ import subprocess
 import unittest
 from pathlib import Path
 
-from promptd import (Observer, as_somebody_else, litellm_path, pause, prompt, text_or_status,
-                     wait_until)
+from promptd import (Observer, as_somebody_else, litellm_path, look_inside, pause, prompt,
+                     text_or_status, wait_until)
 from support import (IS_ROOT, LONG, LiveTest, Watched, end_process, exchange,
                      in_mounts_of, injected, is_sanitized, need, own_mounts, run, signed,
                      signed_files, signed_texts, strace_works, write_files)
@@ -528,6 +528,7 @@ class Limits(PlaceTest):
             self.check_sight(server)
 
     def test_G18_too_few_descriptors(self):
+        look_inside(self)
         server = self.serve_texts(self.NAMES, *OFTEN)
         pid = server.process.pid
         usual = resource.prlimit(pid, resource.RLIMIT_NOFILE)
@@ -621,6 +622,7 @@ class Limits(PlaceTest):
 
     def test_G21_a_clock_that_jumps(self):
         """The wall clock, as the server sees it, goes an hour forth and back."""
+        look_inside(self)
         need(self, "cc", "gcc")
         library, hours = self.scratch / "clock.so", self.scratch / "hours"
         source = self.scratch / "clock.c"
