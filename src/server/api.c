@@ -79,6 +79,10 @@ refuse(const struct request *request, struct reply *reply)
 static void
 refuse_token(struct reply *reply, enum auth_result result)
 {
+	if (result == AUTH_FAILED) {
+		reply_error(reply, 503, "Out of memory");
+		return;
+	}
 	reply_error(reply, 401, "%s",
 		result == AUTH_MALFORMED
 			? "Invalid authorization header format. Expected 'Bearer <token>'"
