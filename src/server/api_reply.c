@@ -28,8 +28,9 @@ reply_error(struct reply *reply, int status, const char *format, ...)
 	va_end(args);
 	buffer_clear(&reply->body);
 	buffer_puts(&reply->body, "{\"detail\":");
-	json_put_string(&reply->body, text.failed ? "Out of memory" : text.data);
+	json_put_string(&reply->body, text.data);
 	buffer_putc(&reply->body, '}');
+	reply->body.failed |= text.failed;
 	reply->status = status;
 	buffer_finish(&text);
 }
@@ -226,6 +227,7 @@ reply_no_id(const struct request *request, struct reply *reply, const char *id)
 				snapshot->groups[i].entries->prompt->id);
 	reply_error(reply, 404, "Prompt '%s' not found%s", reply_shown(request, id),
 		near.length > 0 ? near.data : ". No prompts are loaded");
+	reply->body.failed |= near.failed;
 	buffer_finish(&near);
 }
 
@@ -266,6 +268,7 @@ reply_no_version(const struct request *request, struct reply *reply, const char 
 			"Prompt '%s' not found without a version: no rule says which of several is "
 			"meant. It has: %s",
 			reply_shown(request, id), list);
+	reply->body.failed |= versions.failed;
 	buffer_finish(&versions);
 }
 

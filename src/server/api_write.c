@@ -54,6 +54,7 @@ refuse(struct reply *reply, const struct value *body, const struct errors *error
 		reply_add_invalid(reply, location.failed ? "" : location.data,
 			error->kind == ERROR_MISSING ? "field required" : error->message,
 			type_of(error));
+		reply->body.failed |= location.failed;
 		buffer_finish(&location);
 	}
 	reply_end_invalid(reply);
@@ -244,7 +245,8 @@ refuse_id(const struct request *request, struct reply *reply)
 	for (const char *const *project = request->token->projects; *project != NULL; project++)
 		buffer_printf(&projects, "%s'%s/'", projects.length > 0 ? " or " : "", *project);
 	reply_error(reply, 403, "The token '%s' may write prompts whose id begins with %s only",
-		request->token->name, projects.failed ? "its project" : projects.data);
+		request->token->name, projects.failed ? "" : projects.data);
+	reply->body.failed |= projects.failed;
 	buffer_finish(&projects);
 }
 
@@ -311,6 +313,9 @@ api_answer_creation(const struct job *job, struct reply *reply)
 		break;
 	case CREATION_FAILED:
 		reply_error(reply, 500, "%s", creation->message);
+		break;
+	case CREATION_UNSERVED:
+		api_answer_late_job(job, reply);
 		break;
 	}
 }

@@ -125,3 +125,16 @@ creation_write(struct creation *creation, const char *directory, struct loader *
 	unit_unref(unit);
 	return created;
 }
+
+void
+creation_verify(struct creation *creation, const struct snapshot *published)
+{
+	const struct group *group =
+		published != NULL ? snapshot_find(published, creation->id) : NULL;
+	if (creation->outcome != CREATION_DONE)
+		return;
+	for (size_t i = 0; group != NULL && i < group->count; i++)
+		if (strcmp(group->entries[i].prompt->unit->path, creation->path) == 0)
+			return;
+	creation->outcome = CREATION_UNSERVED;
+}

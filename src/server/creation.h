@@ -18,6 +18,7 @@ enum creation_outcome {
 	CREATION_DENIED, /* the directory may not be written to */
 	CREATION_FULL, /* the disk is full; nothing was written */
 	CREATION_FAILED,
+	CREATION_UNSERVED, /* the file is there, but is held back or could not be looked at */
 };
 
 /* The job of writing a new prompt as a file. */
@@ -34,3 +35,6 @@ struct creation {
  * outcome. Returns whether it was created. Reload thread only. */
 bool creation_write(struct creation *, const char *directory, struct loader *,
 	const struct snapshot *published);
+
+/* Take back that it is done where the new file is not served, now that it has been looked for. Reload thread only. */
+void creation_verify(struct creation *, const struct snapshot *published);

@@ -223,7 +223,7 @@ put_snapshot(struct buffer *out, const struct metrics_terms *terms)
 	put_one(out, "snapshot_generation", "Grows with each change of what is served, or wrong.",
 		(double)snapshot->generation);
 	put_one(out, "snapshot_age_seconds", "Time since the last publication.",
-		difftime(time(NULL), (time_t)figures_get(figures, FIGURE_PUBLISHED_SECONDS)));
+		(double)(clock_ms() - figures_get(figures, FIGURE_PUBLISHED_MS)) / 1000);
 	put_one(out, "prompts_loaded", "Prompts that are served, each version by itself.",
 		(double)snapshot->n_prompts);
 	put_one(out, "problems", "What keeps files, prompts or labels from being served.",
@@ -301,6 +301,7 @@ put_requests(struct buffer *out, const struct metrics_terms *terms)
 	for (int endpoint = 0; endpoint < N_ENDPOINTS; endpoint++) {
 		struct buffer labels = {0};
 		buffer_printf(&labels, "endpoint=\"%s\",", endpoint_names[endpoint]);
+		out->failed |= labels.failed;
 		if (!labels.failed)
 			put_histogram(out, "http_request_duration_seconds", labels.data,
 				&terms->traffic->duration[endpoint], terms->n_workers,
@@ -309,22 +310,22 @@ put_requests(struct buffer *out, const struct metrics_terms *terms)
 	}
 }
 
-/* The connections that are open: the sockets of the process but for those that listen. */
-static size_t
+/* The connections that are open: the sockets of the process but for those that listen; -1 where they cannot be counted. */
+static double
 count_connections(size_t n_workers)
 {
 	char target[16];
 	size_t sockets = 0;
 	DIR *descriptors = opendir("/proc/self/fd");
 	if (descriptors == NULL)
-		return 0;
+		return -1;
 	for (const struct dirent *entry; (entry = readdir(descriptors)) != NULL;) {
 		ssize_t length =
 			readlinkat(dirfd(descriptors), entry->d_name, target, sizeof(target) - 1);
 		sockets += length > 7 && strncmp(target, "socket:", 7) == 0;
 	}
 	closedir(descriptors);
-	return sockets > n_workers ? sockets - n_workers : 0;
+	return sockets > n_workers ? (double)(sockets - n_workers) : 0;
 }
 
 static void
@@ -335,8 +336,9 @@ put_connections(struct buffer *out, const struct metrics_terms *terms)
 		accepted += load(&terms->traffic[k].connections);
 	put_head(out, "http_connections_total", "counter", "Connections that were accepted.");
 	buffer_printf(out, PREFIX "http_connections_total %llu\n", accepted);
-	put_one(out, "http_connections", "Connections that are open.",
-		(double)count_connections(terms->n_workers));
+	double connections = count_connections(terms->n_workers);
+	if (connections >= 0)
+		put_one(out, "http_connections", "Connections that are open.", connections);
 }
 
 void
