@@ -260,6 +260,7 @@ serve(const struct options *options)
 		    (strcmp(options->log_format, "auto") == 0 && !isatty(STDERR_FILENO));
 	sigset_t signals = block_signals();
 	log_init(json);
+	worker_init();
 	if (start(&server, options, &error) != 0) {
 		stop(&server);
 		page_error(&error);

@@ -21,7 +21,9 @@
 #include "server/gate.h"
 #include "server/http.h"
 #include "server/job.h"
+#include "server/log.h"
 #include "server/reloader.h"
+#include "server/spare.h"
 #include "server/traffic.h"
 #include "server/wake.h"
 
@@ -249,6 +251,8 @@ answer(struct exchange *exchange, struct request *request, struct reply *reply)
 		reply_error(reply, refusal->status, "Bad request: %s", refusal->reason);
 	else if (is_read)
 		api_answer(request, reply);
+	else if (request->body == NULL || arena_failed(request->arena))
+		reply_error(reply, 503, "Out of memory");
 	else
 		reply_error(reply, 400, "Bad request target: %s", error.message);
 }
@@ -363,6 +367,21 @@ set_up(struct worker *worker, int socket)
 		event_add(worker->on_wake, NULL) != 0)
 		return -1;
 	return set_up_http(worker, socket);
+}
+
+static void
+on_library_log(int severity, const char *message)
+{
+	if (severity >= EVENT_LOG_WARN)
+		log_write(severity == EVENT_LOG_WARN ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR, message,
+			LOG_TEXT("from", "libevent"), LOG_END);
+}
+
+void
+worker_init(void)
+{
+	spare_init();
+	event_set_log_callback(on_library_log);
 }
 
 struct worker *
