@@ -1,5 +1,6 @@
 /* main.c -- promptd: serves a directory of prompts to LiteLLM. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -290,11 +291,24 @@ print_all(void)
 	return !failed;
 }
 
+/* Give the standard descriptors that are closed to /dev/null: what is opened later must not get the log's. */
+static void
+fill_descriptors(void)
+{
+	int descriptor;
+	do
+		descriptor = open("/dev/null", O_RDWR);
+	while (descriptor >= 0 && descriptor <= STDERR_FILENO);
+	if (descriptor >= 0)
+		close(descriptor);
+}
+
 int
 main(int argc, char **argv)
 {
 	struct options options;
 	struct error error;
+	fill_descriptors();
 	if (arguments_parse(argc, argv, &options, &error) != 0) {
 		page_error(&error);
 		return EXIT_USAGE;
