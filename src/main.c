@@ -1,5 +1,6 @@
 /* main.c -- promptd: serves a directory of prompts to LiteLLM. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -351,6 +352,7 @@ serve(const struct options *options)
 	sigset_t signals = block_signals();
 	log_init(json);
 	notify_open();
+	worker_init();
 	if (start(&server, options, &error) != 0) {
 		stop(&server);
 		page_error(&error);
@@ -384,11 +386,24 @@ print_all(void)
 	return !failed;
 }
 
+/* Give the standard descriptors that are closed to /dev/null: what is opened later must not get the log's. */
+static void
+fill_descriptors(void)
+{
+	int descriptor;
+	do
+		descriptor = open("/dev/null", O_RDWR);
+	while (descriptor >= 0 && descriptor <= STDERR_FILENO);
+	if (descriptor >= 0)
+		close(descriptor);
+}
+
 int
 main(int argc, char **argv)
 {
 	struct options options;
 	struct error error;
+	fill_descriptors();
 	if (arguments_parse(argc, argv, &options, &error) != 0) {
 		page_error(&error);
 		return EXIT_USAGE;

@@ -42,7 +42,7 @@ digest_free(struct digest *digest)
 void
 digest_add(struct digest *digest, const void *data, size_t length)
 {
-	if (!EVP_DigestUpdate(digest->context, data, length))
+	if (digest->failed || !EVP_DigestUpdate(digest->context, data, length))
 		digest->failed = true;
 }
 

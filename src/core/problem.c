@@ -2,6 +2,7 @@
 #include "core/problem.h"
 
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/arena.h"
@@ -11,17 +12,19 @@ struct problem
 problem_of(struct arena *arena, const struct problem *what, const char *format, ...)
 {
 	struct problem problem = *what;
-	struct buffer text = {0};
-	va_list args;
+	va_list args, again;
 	va_start(args, format);
-	buffer_vprintf(&text, format, args);
+	va_copy(again, args);
+	int length = vsnprintf(NULL, 0, format, args);
+	size_t size = length > 0 ? (size_t)length + 1 : 1;
+	char *text = arena_alloc(arena, size + 1); /* joining needs one byte more */
+	if (text != NULL) {
+		vsnprintf(text, size, format, again);
+		problem.advice = error_join(text);
+	}
+	problem.message = text;
+	va_end(again);
 	va_end(args);
-	buffer_putc(&text, '\0'); /* the byte that joining needs */
-	char *copy = text.failed ? NULL : arena_copy(arena, text.data, text.length);
-	if (copy != NULL)
-		problem.advice = error_join(copy);
-	problem.message = copy;
-	buffer_finish(&text);
 	return problem;
 }
 

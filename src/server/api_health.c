@@ -16,6 +16,7 @@ put_problems(struct buffer *out, const struct snapshot *snapshot)
 		problem_put(&snapshot->problems[i], &text);
 		buffer_puts(out, i > 0 ? "," : "");
 		json_put_string(out, text.failed ? "" : text.data);
+		out->failed |= text.failed;
 		buffer_finish(&text);
 	}
 	buffer_putc(out, ']');

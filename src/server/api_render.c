@@ -22,6 +22,7 @@ add_invalid(struct reply *reply, const char *name, const char *message, const ch
 	buffer_puts(&location, "\"body\",\"variables\",");
 	json_put_string(&location, name);
 	reply_add_invalid(reply, location.failed ? "" : location.data, message, type);
+	reply->body.failed |= location.failed;
 	buffer_finish(&location);
 }
 

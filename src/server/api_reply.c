@@ -30,6 +30,7 @@ reply_error(struct reply *reply, int status, const char *format, ...)
 	buffer_puts(&reply->body, "{\"detail\":");
 	json_put_string(&reply->body, reply_reason(reply));
 	buffer_putc(&reply->body, '}');
+	reply->body.failed |= reply->reason.failed;
 	reply->status = status;
 }
 
@@ -243,6 +244,7 @@ reply_no_id(const struct request *request, struct reply *reply, const char *id)
 				snapshot->groups[i].entries->prompt->id);
 	reply_error(reply, 404, "Prompt '%s' not found%s", reply_shown(request, id),
 		near.length > 0 ? near.data : ". No prompts are loaded");
+	reply->body.failed |= near.failed;
 	buffer_finish(&near);
 }
 
@@ -283,6 +285,7 @@ reply_no_version(const struct request *request, struct reply *reply, const char 
 			"Prompt '%s' not found without a version: no rule says which of several is "
 			"meant. It has: %s",
 			reply_shown(request, id), list);
+	reply->body.failed |= versions.failed;
 	buffer_finish(&versions);
 }
 

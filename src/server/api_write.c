@@ -54,6 +54,7 @@ refuse(struct reply *reply, const struct value *body, const struct errors *error
 		reply_add_invalid(reply, location.failed ? "" : location.data,
 			error->kind == ERROR_MISSING ? "field required" : error->message,
 			type_of(error));
+		reply->body.failed |= location.failed;
 		buffer_finish(&location);
 	}
 	reply_end_invalid(reply);
@@ -146,9 +147,7 @@ static struct job *
 make_job(const struct draft *draft, const char *path, const struct buffer *file,
 	const struct buffer *answer)
 {
-	const char *version = draft->version != NULL ? draft->version : "";
-	size_t length = strlen(draft->id) + strlen(version) + strlen(path) + file->length +
-			answer->length + 5;
+	size_t length = strlen(draft->id) + strlen(path) + file->length + answer->length + 4;
 	struct full_creation *made =
 		file->failed || answer->failed ? NULL : malloc(sizeof(*made) + length);
 	if (made == NULL)
@@ -157,8 +156,6 @@ make_job(const struct draft *draft, const char *path, const struct buffer *file,
 	made->answer = place(&at, answer->data, answer->length);
 	made->creation = (struct creation){.job.kind = JOB_CREATE, .length = file->length};
 	made->creation.id = place(&at, draft->id, strlen(draft->id));
-	if (draft->version != NULL)
-		made->creation.version = place(&at, version, strlen(version));
 	made->creation.path = place(&at, path, strlen(path));
 	made->creation.data = place(&at, file->data, file->length);
 	return &made->creation.job;
@@ -248,7 +245,8 @@ refuse_id(const struct request *request, struct reply *reply)
 	for (const char *const *project = request->token->projects; *project != NULL; project++)
 		buffer_printf(&projects, "%s'%s/'", projects.length > 0 ? " or " : "", *project);
 	reply_error(reply, 403, "The token '%s' may write prompts whose id begins with %s only",
-		request->token->name, projects.failed ? "its project" : projects.data);
+		request->token->name, projects.failed ? "" : projects.data);
+	reply->body.failed |= projects.failed;
 	buffer_finish(&projects);
 }
 

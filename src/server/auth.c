@@ -36,30 +36,57 @@ struct auth {
 	struct auth_terms terms;
 	struct signature taken; /* of the content that was looked at last, good or not */
 	struct signature seen; /* at the last check */
+	struct signature told; /* of what was said to be wrong, … */
+	bool is_told; /* … if anything is */
+	bool is_transient; /* what went wrong last had nothing to do with the content */
 	int64_t next_ms;
 	pthread_mutex_t lock; /* of the following */
 	struct tokens *tokens;
 };
 
+static int
+open_file(const char *path)
+{
+	for (;;) {
+		int descriptor = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+		if (descriptor >= 0 || errno != EINTR)
+			return descriptor;
+	}
+}
+
+/* Read what there is, but not much more than there may be. */
+static bool
+read_open(int descriptor, struct buffer *out)
+{
+	char block[4096];
+	while (out->length <= MAX_FILE_BYTES && !out->failed) {
+		ssize_t length = read(descriptor, block, sizeof(block));
+		if (length == 0)
+			break;
+		if (length > 0)
+			buffer_put(out, block, (size_t)length);
+		else if (errno != EINTR)
+			return false;
+	}
+	return !out->failed;
+}
+
 /* Read the whole file. Returns -1 with an error. */
 static int
 read_file(struct auth *auth, struct buffer *out, struct error *error)
 {
-	char block[4096];
 	struct stat stat = {0};
 	const char *path = auth->terms.tokens_file;
-	int descriptor = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	ssize_t length = descriptor < 0 ? -1 : 0;
-	if (descriptor >= 0 && fstat(descriptor, &stat) == 0 &&
-		signature_read(descriptor, "", &auth->taken))
-		do {
-			length = read(descriptor, block, sizeof(block));
-			buffer_put(out, block, length > 0 ? (size_t)length : 0);
-		} while (length > 0 && out->length <= MAX_FILE_BYTES);
+	int descriptor = open_file(path);
+	bool is_open = descriptor >= 0 && fstat(descriptor, &stat) == 0;
+	bool is_read = is_open &&
+		       (!S_ISREG(stat.st_mode) || (signature_read(descriptor, "", &auth->taken) &&
+							  read_open(descriptor, out)));
 	int reason = errno;
 	if (descriptor >= 0)
 		close(descriptor);
-	if (length < 0 || out->failed) {
+	auth->is_transient = !is_read;
+	if (!is_read) {
 		bool sandboxed = reason == EACCES && sandbox_denies(path, R_OK);
 		error_set(error, "cannot read the tokens file \"%s\": %s\n%s", path,
 			out->failed ? "out of memory" : strerror(reason),
@@ -99,19 +126,20 @@ log_errors(const char *path, const struct errors *errors)
 
 /* Read tokens from a text; NULL with an error. */
 static struct tokens *
-parse(const struct auth *auth, const char *data, size_t length, struct error *error)
+parse(struct auth *auth, const char *data, size_t length, struct error *error)
 {
 	struct errors errors = {.arena = arena_new()};
 	struct tokens *tokens = NULL;
-	if (errors.arena != NULL) {
+	if (errors.arena != NULL)
 		tokens = tokens_parse(data, length, auth->terms.strict_projects, &errors);
+	auth->is_transient = tokens == NULL && (errors.count == 0 || arena_failed(errors.arena));
+	if (auth->is_transient) {
+		error_set(error, "out of memory");
+	} else {
 		log_errors(auth->terms.tokens_file, &errors);
-	}
-	if (tokens == NULL && errors.count > 0)
 		error_set(error, "the tokens file \"%s\" has mistakes\nsee above",
 			auth->terms.tokens_file);
-	else if (tokens == NULL)
-		error_set(error, "out of memory");
+	}
 	if (errors.arena != NULL)
 		arena_free(errors.arena);
 	return tokens;
@@ -180,12 +208,32 @@ auth_has_tokens(const struct auth *auth)
 	return auth->terms.mock || auth->terms.tokens_file != NULL;
 }
 
+/* Take what the file holds now; the last good tokens stay in force where that fails, which is told once. What may go well without
+ * a change of the file is tried again. */
+static void
+reload(struct auth *auth, const struct signature *now)
+{
+	struct error error;
+	if (load(auth, &error) == 0) {
+		auth->is_told = false;
+		return;
+	}
+	auth->taken = *now;
+	if (auth->is_transient)
+		auth->taken = (struct signature){0};
+	figures_set(auth->terms.figures, FIGURE_TOKENS_BAD, 1);
+	if (!auth->is_told || !signature_equal(now, &auth->told))
+		log_write(LOG_LEVEL_ERROR, error.message,
+			LOG_TEXT("instead", "the last good tokens stay in force"), LOG_END);
+	auth->told = *now;
+	auth->is_told = true;
+}
+
 int64_t
 auth_refresh(struct auth *auth, int64_t now_ms)
 {
 	struct statx stat;
 	struct signature now = {0};
-	struct error error;
 	if (auth->terms.tokens_file == NULL || auth->terms.mock)
 		return 0;
 	if (now_ms < auth->next_ms)
@@ -195,12 +243,8 @@ auth_refresh(struct auth *auth, int64_t now_ms)
 		now = signature_of(&stat);
 	bool is_settled = signature_equal(&now, &auth->seen);
 	auth->seen = now;
-	if (is_settled && !signature_equal(&now, &auth->taken) && load(auth, &error) != 0) {
-		auth->taken = now;
-		figures_set(auth->terms.figures, FIGURE_TOKENS_BAD, 1);
-		log_write(LOG_LEVEL_ERROR, error.message,
-			LOG_TEXT("instead", "the last good tokens stay in force"), LOG_END);
-	}
+	if (is_settled && !signature_equal(&now, &auth->taken))
+		reload(auth, &now);
 	return auth->next_ms;
 }
 
@@ -210,8 +254,9 @@ find(struct tokens *tokens, const char *presented, struct digest *digest, struct
 {
 	unsigned char bytes[DIGEST_BYTES];
 	digest_add(digest, presented, strlen(presented));
-	if (digest_take(digest, bytes) == 0)
-		grant->token = tokens_find(tokens, bytes);
+	if (digest_take(digest, bytes) != 0)
+		return AUTH_FAILED;
+	grant->token = tokens_find(tokens, bytes);
 	return grant->token != NULL ? AUTH_GRANTED : AUTH_UNKNOWN;
 }
 

@@ -124,14 +124,14 @@ creation_write(struct creation *creation, const char *directory, struct loader *
 }
 
 void
-creation_look_up(struct creation *creation, const struct snapshot *published)
+creation_verify(struct creation *creation, const struct snapshot *published)
 {
 	const struct group *group =
 		published != NULL ? snapshot_find(published, creation->id) : NULL;
 	if (creation->outcome != CREATION_DONE)
 		return;
-	creation->outcome = CREATION_UNSERVED;
 	for (size_t i = 0; group != NULL && i < group->count; i++)
-		if (version_compare(group->entries[i].prompt->version, creation->version) == 0)
-			creation->outcome = CREATION_DONE;
+		if (strcmp(group->entries[i].prompt->unit->path, creation->path) == 0)
+			return;
+	creation->outcome = CREATION_UNSERVED;
 }

@@ -11,7 +11,6 @@ struct snapshot;
 
 enum creation_outcome {
 	CREATION_DONE,
-	CREATION_UNSERVED, /* it is written, but what is published does not have it */
 	CREATION_ID_EXISTS, /* that prompt, or that version of it, is served already */
 	CREATION_VERSION_NEEDED, /* the id exists and the new prompt gives no version */
 	CREATION_TAKEN, /* a file, or a label, that the new prompt would need is taken */
@@ -19,12 +18,13 @@ enum creation_outcome {
 	CREATION_DENIED, /* the directory may not be written to */
 	CREATION_FULL, /* the disk is full; nothing was written */
 	CREATION_FAILED,
+	CREATION_UNSERVED, /* the file is there, but is held back or could not be looked at */
 };
 
 /* The job of writing a new prompt as a file. */
 struct creation {
 	struct job job;
-	const char *id, *version, *path; /* version: NULL for none */
+	const char *id, *path;
 	const char *data;
 	size_t length;
 	enum creation_outcome outcome;
@@ -36,5 +36,5 @@ struct creation {
 bool creation_write(struct creation *, const char *directory, struct loader *,
 	const struct snapshot *published);
 
-/* Set the outcome of one that was created by what is published now; NULL for nothing. */
-void creation_look_up(struct creation *, const struct snapshot *published);
+/* Take back that it is done where the new file is not served, now that it has been looked for. Reload thread only. */
+void creation_verify(struct creation *, const struct snapshot *published);

@@ -17,6 +17,7 @@
 #include "server/clock.h"
 #include "server/linger.h"
 #include "server/log.h"
+#include "server/spare.h"
 #include "server/tls.h"
 #include "server/traffic.h"
 
@@ -73,6 +74,9 @@ struct gates {
 	struct gate *fresh, *adopted;
 	struct lingers *lingers;
 	struct evbuffer *front, *rest; /* empty between uses */
+	struct bufferevent
+		*reserve; /* for a connection that memory is out for; without it none is taken */
+	struct bufferevent *doomed; /* the reserve in use, until the next turn */
 	struct gate **by_descriptor;
 	size_t n_descriptors, count;
 	bool owes_continue; /* somewhere, once evhttp reads again */
@@ -137,7 +141,10 @@ pause_or_resume(struct gates *gates)
 	atomic_store_explicit(&gates->traffic->open, n, memory_order_relaxed);
 	if (gates->listener == NULL)
 		return;
-	if (n >= gates->limits->connections && !gates->is_draining)
+	if (gates->reserve == NULL)
+		gates->reserve = bufferevent_socket_new(gates->base, -1, 0);
+	if (gates->reserve == NULL || gates->doomed != NULL || spare_is_low() ||
+		(n >= gates->limits->connections && !gates->is_draining))
 		evconnlistener_disable(gates->listener);
 	else
 		evconnlistener_enable(gates->listener);
@@ -347,14 +354,35 @@ reserve(struct gates *gates, size_t descriptor)
 	return 0;
 }
 
+/* Mark a bufferevent that evhttp is given. It puts a connection in the mark's place, takes that away again when it frees it,
+ * and where it cannot make one leaves the bufferevent as it is. */
+static void
+offer(struct gates *gates, struct bufferevent *bufev)
+{
+	bufferevent_setcb(bufev, NULL, NULL, NULL, gates);
+	bufferevent_incref(bufev);
+	event_active(gates->on_turn, EV_TIMEOUT, 0);
+}
+
+/* The connection that evhttp made for a bufferevent; NULL where it came to nothing. */
+static struct evhttp_connection *
+find_connection(struct gates *gates, struct bufferevent *bufev)
+{
+	void *connection = NULL;
+	bufferevent_getcb(bufev, NULL, NULL, NULL, &connection);
+	if (connection != gates)
+		return connection;
+	bufferevent_free(bufev); /* evhttp has left it */
+	return NULL;
+}
+
 /* Get hold of a connection, which evhttp had not made yet when it asked for the bufferevent. */
 static void
 adopt(struct gates *gates, struct gate *gate)
 {
-	void *connection = NULL;
-	bufferevent_getcb(gate->bufev, NULL, NULL, NULL, &connection);
+	struct evhttp_connection *connection = find_connection(gates, gate->bufev);
 	gate->descriptor = bufferevent_getfd(gate->bufev);
-	if (connection == NULL || gate->descriptor < 0) { /* it came to nothing */
+	if (connection == NULL || gate->descriptor < 0) {
 		free_fresh(gate);
 		return;
 	}
@@ -370,6 +398,19 @@ adopt(struct gates *gates, struct gate *gate)
 	bufferevent_decref(gate->bufev);
 }
 
+/* Close a connection that could have no gate. */
+static void
+end_doomed(struct gates *gates)
+{
+	struct bufferevent *bufev = gates->doomed;
+	struct evhttp_connection *connection = bufev != NULL ? find_connection(gates, bufev) : NULL;
+	if (connection != NULL)
+		evhttp_connection_free(connection);
+	if (bufev != NULL)
+		bufferevent_decref(bufev);
+	gates->doomed = NULL;
+}
+
 /* Do what had to wait until evhttp is done with what it was doing. */
 static void
 on_turn(evutil_socket_t none, short events, void *context)
@@ -379,6 +420,7 @@ on_turn(evutil_socket_t none, short events, void *context)
 	(void)events;
 	for (struct gate *gate; (gate = take_fresh(gates)) != NULL;)
 		adopt(gates, gate);
+	end_doomed(gates);
 	for (struct gate *gate = gates->owes_continue ? gates->adopted : NULL; gate != NULL;
 		gate = gate->next)
 		settle(gate);
@@ -457,8 +499,9 @@ gates_new(struct event_base *base, const struct gate_limits *limits, struct tls 
 	gates->rest = evbuffer_new();
 	gates->on_turn = event_new(base, -1, 0, on_turn, gates);
 	gates->on_sweep = event_new(base, -1, EV_PERSIST, on_sweep, gates);
+	gates->reserve = bufferevent_socket_new(base, -1, 0);
 	if (gates->lingers != NULL && gates->front != NULL && gates->rest != NULL &&
-		gates->on_turn != NULL && gates->on_sweep != NULL &&
+		gates->on_turn != NULL && gates->on_sweep != NULL && gates->reserve != NULL &&
 		event_add(gates->on_sweep, &period) == 0)
 		return gates;
 	gates_free(gates);
@@ -470,8 +513,13 @@ gates_free(struct gates *gates)
 {
 	if (gates == NULL)
 		return;
-	for (struct gate *gate; (gate = take_fresh(gates)) != NULL;)
+	for (struct gate *gate; (gate = take_fresh(gates)) != NULL;) {
+		find_connection(gates, gate->bufev);
 		free_fresh(gate);
+	}
+	end_doomed(gates);
+	if (gates->reserve != NULL)
+		bufferevent_free(gates->reserve);
 	lingers_free(gates->lingers);
 	if (gates->on_turn != NULL)
 		event_free(gates->on_turn);
@@ -532,34 +580,57 @@ make_bufferevent(struct gates *gates, struct gate *gate)
 	return tls_open(gates->tls, gates->base, &gate->peer);
 }
 
+/* Returns NULL when memory is out. */
+static struct gate *
+make_gate(struct gates *gates)
+{
+	struct gate *gate = calloc(1, sizeof(*gate));
+	if (gate == NULL)
+		return NULL;
+	gate->gates = gates;
+	gate->bufev = make_bufferevent(gates, gate);
+	gate->held = evbuffer_new();
+	if (gate->held != NULL && gate->bufev != NULL)
+		gate->on_input =
+			evbuffer_add_cb(bufferevent_get_input(gate->bufev), on_input, gate);
+	if (gate->on_input != NULL)
+		return gate;
+	if (gate->bufev != NULL)
+		bufferevent_free(gate->bufev);
+	if (gate->held != NULL)
+		evbuffer_free(gate->held);
+	free(gate);
+	return NULL;
+}
+
+/* Hand out the reserve, if it is there, for a connection that is closed at the next turn: evhttp would serve one without a
+ * gate. */
+static struct bufferevent *
+give_reserve(struct gates *gates)
+{
+	if (gates->reserve == NULL || gates->doomed != NULL)
+		return NULL;
+	gates->doomed = gates->reserve;
+	gates->reserve = NULL;
+	offer(gates, gates->doomed);
+	pause_or_resume(gates);
+	return gates->doomed;
+}
+
 struct bufferevent *
 gates_open(struct gates *gates)
 {
-	struct gate *gate = calloc(1, sizeof(*gate));
-	struct bufferevent *bufev = gate != NULL ? make_bufferevent(gates, gate) : NULL;
-	if (gate != NULL)
-		gate->held = evbuffer_new();
-	if (gate != NULL && gate->held != NULL && bufev != NULL)
-		gate->on_input = evbuffer_add_cb(bufferevent_get_input(bufev), on_input, gate);
-	if (gate == NULL || gate->on_input == NULL) {
-		if (bufev != NULL)
-			bufferevent_free(bufev);
-		if (gate != NULL && gate->held != NULL)
-			evbuffer_free(gate->held);
-		free(gate);
-		return NULL;
-	}
-	gate->gates = gates;
-	gate->bufev = bufev;
+	struct gate *gate = make_gate(gates);
+	if (gate == NULL)
+		return give_reserve(gates);
 	framing_init(&gate->framing, &gates->limits->framing);
 	set_phase(gate, PHASE_FIRST);
 	gates->count++;
 	gate->next = gates->fresh;
 	gates->fresh = gate;
-	bufferevent_incref(bufev);
-	event_active(gates->on_turn, EV_TIMEOUT, 0);
+	offer(gates, gate->bufev);
 	pause_or_resume(gates);
-	return bufev;
+	return gate->bufev;
 }
 
 struct gate *

@@ -175,10 +175,10 @@ take_problem(struct intake *intake, const struct tree_file *found, struct file *
 		look_again(intake, found->path, intake->now_ms + RETRY_MS, &intake->look->retry_ms);
 		intake->look->torn |= found->pin != NULL && !intake->force;
 	}
+	memset(file->content, 0, sizeof(file->content));
 	if (known != NULL && known->n_problems == 1 &&
 		strcmp(known->problems[0].message, error->message) == 0)
 		return 0;
-	memset(file->content, 0, sizeof(file->content));
 	struct unit *unit = unit_new_failed(found->path, error);
 	return unit != NULL ? take_unit(intake, file, unit) : -1;
 }
@@ -286,7 +286,11 @@ take_content(struct intake *intake, const struct tree_file *found, struct file *
 	if (is_known)
 		return 0;
 	memcpy(file->content, content, DIGEST_BYTES);
-	return take_bytes(intake, found, file);
+	if (take_bytes(intake, found, file) == 0)
+		return 0;
+	memset(file->content, 0, sizeof(file->content)); /* it is still to be taken */
+	file->again = true;
+	return -1;
 }
 
 /* Read a file that may have changed. A write that began, or came and went, meanwhile shows in the signature or

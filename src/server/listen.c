@@ -102,17 +102,20 @@ open_one(const struct sockaddr *address, socklen_t length, bool is_first)
 	return -1;
 }
 
-static void
+static int
 format_url(const char *scheme, const struct sockaddr *address, socklen_t length, char *url,
 	size_t size)
 {
 	char host[64], port[8];
 	if (getnameinfo(address, length, host, sizeof(host), port, sizeof(port),
-		    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
-		snprintf(host, sizeof(host), "?");
+		    NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
+		errno = ENOMEM;
+		return -1;
+	}
 	bool is_v6 = strchr(host, ':') != NULL;
 	snprintf(url, size, "%s://%s%s%s:%s", scheme, is_v6 ? "[" : "", host, is_v6 ? "]" : "",
 		port);
+	return 0;
 }
 
 static int
@@ -132,8 +135,7 @@ open_all(
 		if (getsockname(one, address, &length) != 0)
 			return -1;
 	}
-	format_url(scheme, address, length, listeners->url, sizeof(listeners->url));
-	return 0;
+	return format_url(scheme, address, length, listeners->url, sizeof(listeners->url));
 }
 
 int

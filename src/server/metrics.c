@@ -221,7 +221,7 @@ put_snapshot(struct buffer *out, const struct metrics_terms *terms)
 	put_one(out, "snapshot_generation", "Grows with each change of what is served, or wrong.",
 		(double)snapshot->generation);
 	put_one(out, "snapshot_age_seconds", "Time since the last publication.",
-		difftime(time(NULL), (time_t)figures_get(figures, FIGURE_PUBLISHED_SECONDS)));
+		(double)(clock_ms() - figures_get(figures, FIGURE_PUBLISHED_MS)) / 1000);
 	put_one(out, "prompts_loaded", "Prompts that are served, each version by itself.",
 		(double)snapshot->n_prompts);
 	put_one(out, "problems", "What keeps files, prompts or labels from being served.",
@@ -299,6 +299,7 @@ put_requests(struct buffer *out, const struct metrics_terms *terms)
 	for (int endpoint = 0; endpoint < N_ENDPOINTS; endpoint++) {
 		struct buffer labels = {0};
 		buffer_printf(&labels, "endpoint=\"%s\",", endpoint_names[endpoint]);
+		out->failed |= labels.failed;
 		if (!labels.failed)
 			put_histogram(out, "http_request_duration_seconds", labels.data,
 				&terms->traffic->duration[endpoint], terms->n_workers,

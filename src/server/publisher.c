@@ -240,7 +240,7 @@ publish(struct publisher *publisher, struct snapshot *snapshot, const struct off
 			loader_counts(publisher->terms.loader)->files[FILE_UNSETTLED] == 0);
 	store_publish(publisher->terms.store, snapshot);
 	publisher->published = snapshot;
-	figures_set(publisher->terms.figures, FIGURE_PUBLISHED_SECONDS, time(NULL));
+	figures_set(publisher->terms.figures, FIGURE_PUBLISHED_MS, clock_ms());
 	if (is_generation) /* before may be freed only behind this */
 		tell(publisher, before, snapshot, offer);
 	publisher->in_use = store_reap(publisher->terms.store) > 0;

@@ -118,7 +118,7 @@ static void
 end_job(struct reloader *reloader, struct job *job)
 {
 	if (job->kind == JOB_CREATE)
-		creation_look_up((struct creation *)(void *)job, cycle_published(reloader->cycle));
+		creation_verify((struct creation *)(void *)job, cycle_published(reloader->cycle));
 	else
 		cycle_put_status(reloader->cycle, job->all_files, &job->status);
 	job->clean = cycle_is_clean(reloader->cycle);
@@ -235,7 +235,7 @@ reloader_stop(struct reloader *reloader)
 	atomic_store(&reloader->stopping, true);
 	wake_ring(reloader->wake);
 	struct pollfd ended = {.fd = reloader->ended, .events = POLLIN};
-	while (poll(&ended, 1, STOP_MS) < 0 && errno == EINTR)
+	while (poll(&ended, 1, STOP_MS) < 0)
 		continue;
 	if (ended.revents == 0) {
 		log_write(LOG_LEVEL_WARN, "a look at the files hangs: ending without it", LOG_END);

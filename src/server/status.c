@@ -103,6 +103,7 @@ put_problems(struct buffer *out, const struct snapshot *snapshot)
 		problem_put(&snapshot->problems[i], &text);
 		buffer_puts(out, i > 0 ? "," : "");
 		json_put_string(out, text.failed ? "" : text.data);
+		out->failed |= text.failed;
 		buffer_finish(&text);
 	}
 	buffer_putc(out, ']');
@@ -124,6 +125,7 @@ on_warning(void *context, const struct problem *problem)
 	problem_put(problem, &text);
 	buffer_puts(warnings->out, warnings->count > 1 ? "," : "");
 	json_put_string(warnings->out, text.failed ? "" : text.data);
+	warnings->out->failed |= text.failed;
 	buffer_finish(&text);
 }
 
@@ -137,6 +139,7 @@ put_warnings(struct buffer *out, const struct status *status, bool all)
 	if (arena != NULL)
 		warnings_each(status->loader, status->snapshot, status->default_labels, arena,
 			on_warning, &warnings);
+	out->failed |= arena == NULL || arena_failed(arena);
 	arena_free(arena);
 	buffer_printf(out, "],\"n_warnings\":%zu", warnings.count);
 }

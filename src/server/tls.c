@@ -27,6 +27,8 @@ enum { CHECK_MS = 1000, N_FILES = 2 };
 struct tls {
 	const char *paths[N_FILES]; /* certificate, key */
 	struct signature taken[N_FILES], seen[N_FILES];
+	struct signature told[N_FILES]; /* of what was said to be wrong, … */
+	bool is_told; /* … if anything is */
 	int64_t next_ms;
 	pthread_mutex_t lock; /* of the following */
 	SSL_CTX *context;
@@ -172,11 +174,28 @@ tls_free(struct tls *tls)
 	free(tls);
 }
 
+/* Take what the files hold now; while that fails, which is told once, the last good certificate stays in force and it is tried
+ * again. */
+static void
+reload(struct tls *tls, const struct signature now[N_FILES])
+{
+	struct error error;
+	if (load(tls, &error) == 0) {
+		tls->is_told = false;
+		return;
+	}
+	memset(tls->taken, 0, sizeof(tls->taken));
+	if (!tls->is_told || !are_equal(now, tls->told))
+		log_write(LOG_LEVEL_ERROR, error.message,
+			LOG_TEXT("instead", "the last good certificate stays in force"), LOG_END);
+	memcpy(tls->told, now, sizeof(tls->told));
+	tls->is_told = true;
+}
+
 int64_t
 tls_refresh(struct tls *tls, int64_t now_ms)
 {
 	struct signature now[N_FILES];
-	struct error error;
 	if (tls == NULL)
 		return 0;
 	if (now_ms < tls->next_ms)
@@ -185,11 +204,8 @@ tls_refresh(struct tls *tls, int64_t now_ms)
 	look(tls, now);
 	bool is_settled = are_equal(now, tls->seen);
 	memcpy(tls->seen, now, sizeof(now));
-	if (is_settled && !are_equal(now, tls->taken) && load(tls, &error) != 0) {
-		memcpy(tls->taken, now, sizeof(now));
-		log_write(LOG_LEVEL_ERROR, error.message,
-			LOG_TEXT("instead", "the last good certificate stays in force"), LOG_END);
-	}
+	if (is_settled && !are_equal(now, tls->taken))
+		reload(tls, now);
 	return tls->next_ms;
 }
 

@@ -23,6 +23,7 @@
 #include "server/gate.h"
 #include "server/http.h"
 #include "server/log.h"
+#include "server/spare.h"
 #include "server/traffic.h"
 #include "server/waits.h"
 #include "server/wake.h"
@@ -154,6 +155,8 @@ answer(struct exchange *exchange, struct request *request, struct reply *reply)
 		reply_error(reply, refusal->status, "Bad request: %s", refusal->reason);
 	else if (is_read)
 		api_answer(request, reply);
+	else if (request->body == NULL || arena_failed(request->arena))
+		reply_error(reply, 503, "Out of memory");
 	else
 		reply_error(reply, 400, "Bad request target: %s", error.message);
 	if (refusal != NULL)
@@ -266,21 +269,9 @@ set_up_http(struct worker *worker, int socket)
 	return 0;
 }
 
-/* The library's own warnings: it would print them by itself. */
-static void
-on_library_message(int severity, const char *message)
-{
-	static atomic_llong told_ms; /* by any worker */
-	long long now_ms = clock_ms(), before_ms = atomic_load(&told_ms);
-	if (severity >= EVENT_LOG_WARN && (before_ms == 0 || now_ms >= before_ms + COMPLAIN_MS) &&
-		atomic_compare_exchange_strong(&told_ms, &before_ms, now_ms))
-		log_write(LOG_LEVEL_WARN, "libevent warns", LOG_TEXT("reason", message), LOG_END);
-}
-
 static int
 set_up(struct worker *worker, int socket)
 {
-	event_set_log_callback(on_library_message);
 	worker->wake = wake_open();
 	worker->base = event_base_new();
 	worker->arena = arena_new();
@@ -296,6 +287,25 @@ set_up(struct worker *worker, int socket)
 		event_add(worker->on_wake, NULL) != 0)
 		return -1;
 	return set_up_http(worker, socket);
+}
+
+/* The library's own warnings: it would print them by itself. */
+static void
+on_library_message(int severity, const char *message)
+{
+	static atomic_llong told_ms; /* by any worker */
+	long long now_ms = clock_ms(), before_ms = atomic_load(&told_ms);
+	if (severity >= EVENT_LOG_WARN && (before_ms == 0 || now_ms >= before_ms + COMPLAIN_MS) &&
+		atomic_compare_exchange_strong(&told_ms, &before_ms, now_ms))
+		log_write(severity == EVENT_LOG_WARN ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR, message,
+			LOG_TEXT("from", "libevent"), LOG_END);
+}
+
+void
+worker_init(void)
+{
+	spare_init();
+	event_set_log_callback(on_library_message);
 }
 
 struct worker *

@@ -10,6 +10,9 @@ struct gate_limits;
 struct traffic;
 struct worker;
 
+/* Set libevent up for all workers: its memory and its log. To be called first. */
+void worker_init(void);
+
 /* Make a worker that accepts from a listening socket and counts what it does; it takes the socket and
  * borrows the rest.
  * Returns NULL with an error. */

@@ -1,0 +1,33 @@
+"""What the program calls in libc: all that may fail is made to fail by the tests beside this one."""
+import re
+import subprocess
+import unittest
+
+from failing import LIBRARY
+from promptd import binary
+
+# These do not fail, or not in a server: what they do takes nothing that may be wanting, or is for commands, which print.
+SAFE = set("""
+__assert_fail __ctype_b_loc __cxa_finalize __errno_location __libc_start_main __sched_cpucount __stack_chk_fail _exit bsearch
+closedir dirfd fclose ferror fflush fnmatch fprintf fputs fread freeaddrinfo fwrite gai_strerror getenv getnameinfo getopt_long
+getrandom gmtime_r gnu_dev_makedev htonl isatty localtime_r memchr memcmp memcpy memmem memmove memset ntohl optarg opterr
+optind optopt printf pthread_join pthread_mutex_destroy pthread_mutex_lock pthread_mutex_unlock pthread_sigmask putchar
+puts qsort sigaddset sigemptyset signal sigwait snprintf sprintf stderr strcasecmp strchr strcmp strcspn strerror strftime
+strlen strncasecmp strncmp strnlen strpbrk strrchr strspn strstr strtoul strtoull tdelete tdestroy tfind toupper vsnprintf
+""".split())
+
+
+def symbols(path, which):
+    """The dynamic symbols of a file, of which nm says which."""
+    lines = subprocess.run(["nm", "-D", which, path], capture_output=True, text=True, check=True).stdout
+    return {line.split()[-1] for line in lines.splitlines()}
+
+
+class Imports(unittest.TestCase):
+    def test_each_call_is_made_to_fail_or_cannot(self):
+        called = {re.sub("@GLIBC.*", "", name) for name in symbols(binary(), "--undefined-only") if "@GLIBC" in name}
+        self.assertEqual(called - symbols(LIBRARY, "--defined-only") - SAFE, set())
+
+
+if __name__ == "__main__":
+    unittest.main()
