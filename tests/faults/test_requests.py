@@ -108,7 +108,7 @@ class Asking(RequestTest):
 
 class Writing(RequestTest):
     def test_what_is_created_is_there_and_what_is_not_is_not(self):
-        server = self.serve_session()
+        server = self.serve_session("--poll", "200ms")
         bodies = {}
 
         def act(number):
