@@ -24,6 +24,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <search.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -397,6 +398,11 @@ CALL(FILE *, fopen, (const char *path, const char *mode), (path, mode), NULL, EM
 CALL(FILE *, fdopen, (int descriptor, const char *mode), (descriptor, mode), NULL, ENOMEM)
 CALL(ssize_t, getline, (char **line, size_t *size, FILE *file), (line, size, file), -1, EIO)
 CALL(int, dup, (int descriptor), (descriptor), -1, EMFILE)
+CALL(int, dup3, (int from, int to, int flags), (from, to, flags), -1, EINTR)
+CALL(int, eaccess, (const char *path, int mode), (path, mode), -1, EIO)
+CALL(int, stat, (const char *path, struct stat *found), (path, found), -1, EIO)
+CALL(int, linkat, (int from, const char *old, int to, const char *new, int flags), (from, old, to, new, flags), -1, EIO)
+CALL(int, setrlimit, (__rlimit_resource_t which, const struct rlimit *limit), (which, limit), -1, EPERM)
 
 /* Waiting and waking. */
 CALL(int, inotify_init1, (int flags), (flags), -1, EMFILE)
@@ -407,6 +413,9 @@ CALL(int, eventfd, (unsigned count, int flags), (count, flags), -1, EMFILE)
 CALL(int, eventfd_read, (int descriptor, eventfd_t *count), (descriptor, count), -1, EINTR)
 CALL(int, eventfd_write, (int descriptor, eventfd_t count), (descriptor, count), -1, EINTR)
 CALL(int, poll, (struct pollfd *descriptors, nfds_t count, int limit), (descriptors, count, limit), -1, EINTR, ENOMEM)
+CALL(int, sigwaitinfo, (const sigset_t *set, siginfo_t *found), (set, found), -1, EINTR)
+CALL(int, sigtimedwait, (const sigset_t *set, siginfo_t *found, const struct timespec *limit), (set, found, limit), -1,
+	EINTR, EAGAIN)
 CALL_WITH_RESULT(pthread_create, (pthread_t *thread, const pthread_attr_t *terms, void *(*run)(void *), void *context),
 	(thread, terms, run, context), EAGAIN)
 CALL_WITH_RESULT(pthread_mutex_init, (pthread_mutex_t *mutex, const pthread_mutexattr_t *terms), (mutex, terms), ENOMEM)
@@ -424,6 +433,15 @@ CALL(int, getsockname, (int descriptor, struct sockaddr *address, socklen_t *siz
 	ENOBUFS)
 CALL(ssize_t, send, (int descriptor, const void *bytes, size_t size, int flags), (descriptor, bytes, size, flags), -1,
 	EAGAIN)
+CALL(int, getsockopt, (int descriptor, int level, int name, void *value, socklen_t *size),
+	(descriptor, level, name, value, size), -1, ENOBUFS)
+CALL(int, getpeername, (int descriptor, struct sockaddr *address, socklen_t *size), (descriptor, address, size), -1,
+	ENOBUFS)
+CALL(int, connect, (int descriptor, const struct sockaddr *address, socklen_t size), (descriptor, address, size), -1,
+	ECONNREFUSED)
+CALL(ssize_t, sendto,
+	(int descriptor, const void *bytes, size_t size, int flags, const struct sockaddr *address, socklen_t length),
+	(descriptor, bytes, size, flags, address, length), -1, EAGAIN)
 CALL_WITH_RESULT(getaddrinfo,
 	(const char *host, const char *port, const struct addrinfo *hints, struct addrinfo **found),
 	(host, port, hints, found), EAI_MEMORY, EAI_AGAIN)
@@ -450,6 +468,37 @@ epoll_ctl(int poll, int what, int descriptor, struct epoll_event *event)
 		!fails("epoll_ctl", FAILING_CALLS, 2, __builtin_return_address(0)))
 		return real(poll, what, descriptor, event);
 	errno = chosen(errors, 2);
+	return -1;
+}
+
+int
+prctl(int option, ...)
+{
+	va_list list;
+	va_start(list, option);
+	unsigned long argument = va_arg(list, unsigned long);
+	va_end(list);
+	REAL(prctl, real);
+	if (!fails("prctl", FAILING_CALLS, 1, __builtin_return_address(0)))
+		return real(option, argument, 0, 0, 0);
+	errno = EINVAL;
+	return -1;
+}
+
+/* Landlock's calls have no other way. */
+long
+syscall(long number, ...)
+{
+	va_list list;
+	va_start(list, number);
+	long arguments[4];
+	for (size_t i = 0; i < 4; i++)
+		arguments[i] = va_arg(list, long);
+	va_end(list);
+	REAL(syscall, real);
+	if (!fails("syscall", FAILING_CALLS, 1, __builtin_return_address(0)))
+		return real(number, arguments[0], arguments[1], arguments[2], arguments[3]);
+	errno = ENOSYS;
 	return -1;
 }
 
