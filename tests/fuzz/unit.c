@@ -145,8 +145,8 @@ check_problems(const struct unit *unit)
 		errors += problem->kind != ERROR_WARNING;
 		MUST(length > 0 && text_utf8_span(problem->message, length) == length);
 		MUST(!has_control(problem->message));
-		/* only the first may be of the whole file: that there are more */
-		MUST(i == 0 || (problem->line > 0 && problem->column > 0));
+		/* only in front may stand what is of the whole file: that there are more errors, more warnings */
+		MUST(problem->line == 0 ? i < 2 : problem->column > 0);
 		MUST(i == 0 || problem->line >= unit->problems[i - 1].line);
 	}
 	MUST(errors <= unit->n_errors);
