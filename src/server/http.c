@@ -198,14 +198,16 @@ finish_read(struct evhttp_request *request, struct reply *reply, const struct ht
 }
 
 /* Behind an absolute form, which it takes for a proxy's, evhttp closes, and would strike out the header that says so but for
- * another in the request. */
+ * another in the request, of which it reads the first. */
 static bool
 has_absolute_form(struct evhttp_request *request)
 {
+	struct evkeyvalq *headers = evhttp_request_get_input_headers(request);
 	if (strchr("/*", *evhttp_request_get_uri(request)) != NULL)
 		return false;
-	evhttp_add_header(
-		evhttp_request_get_input_headers(request), "Proxy-Connection", "keep-alive");
+	while (evhttp_remove_header(headers, "Proxy-Connection") == 0)
+		;
+	evhttp_add_header(headers, "Proxy-Connection", "keep-alive");
 	return true;
 }
 

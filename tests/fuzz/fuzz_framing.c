@@ -26,6 +26,7 @@ feed(const char *bytes, size_t length, size_t piece, struct outcome *outcome)
 		taken = 0;
 		enum framing_verdict verdict = framing_take(&framing, bytes + at, most, &taken);
 		MUST(taken > 0 && taken <= most);
+		MUST(verdict == FRAMING_REFUSE || framing.line.length <= limits.head_bytes);
 		MUST((verdict == FRAMING_REFUSE) == (framing.refusal.status != 0));
 		if (verdict == FRAMING_PASS)
 			buffer_put(&outcome->passed, bytes + at, taken);

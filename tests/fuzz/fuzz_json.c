@@ -21,6 +21,9 @@ check_round_trip(const uint8_t *data, size_t length)
 	MUST(arena != NULL);
 	if (json_parse(&first, (const char *)data, length) == 0 && errors.count == 0) {
 		json_put_value(&text, first.first);
+		/* nothing is shared in JSON, so that what is small stays small */
+		MUST(first.nodes <= length && first.bytes <= 4 * length);
+		MUST(text.length <= 6 * length);
 		MUST(json_parse(&second, text.data, text.length) == 0);
 		MUST(errors.count == 0);
 		json_put_value(&again, second.first);

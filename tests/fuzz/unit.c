@@ -27,8 +27,8 @@ fuzz_say(const char *file, int line, const char *condition)
 	fprintf(stderr, "%s:%d: %s does not hold\n", file, line, condition);
 }
 
-static void
-check_json(const char *text, size_t length)
+void
+fuzz_check_json(const char *text, size_t length)
 {
 	struct arena *arena = arena_new();
 	struct errors errors = {.arena = arena};
@@ -47,7 +47,7 @@ check_members(const char *members)
 	buffer_putc(&text, '{');
 	buffer_puts(&text, members);
 	buffer_putc(&text, '}');
-	check_json(text.data, text.length);
+	fuzz_check_json(text.data, text.length);
 	buffer_finish(&text);
 }
 
@@ -96,7 +96,7 @@ check_rendering(const struct prompt *prompt)
 		values[i] = "\"\\\n\x01{a}é";
 	MUST(render_messages(prompt, values, &out, SIZE_MAX) == 0);
 	MUST(!out.failed);
-	check_json(out.data, out.length);
+	fuzz_check_json(out.data, out.length);
 	if (prompt->n_variables == 1) {
 		buffer_clear(&out);
 		buffer_printf(&name, "{%s}", prompt->variables[0].name);
@@ -118,8 +118,8 @@ check_prompt(const struct prompt *prompt, const struct unit *unit)
 	MUST(strlen(prompt->answer) == prompt->answer_length);
 	MUST(strlen(prompt->etag) == ETAG_BYTES - 1);
 	check_names(prompt);
-	check_json(prompt->answer, prompt->answer_length);
-	check_json(prompt->answer + prompt->messages_offset, prompt->messages_length);
+	fuzz_check_json(prompt->answer, prompt->answer_length);
+	fuzz_check_json(prompt->answer + prompt->messages_offset, prompt->messages_length);
 	check_members(prompt->listing);
 	check_members(prompt->detail);
 	check_slots(prompt);
@@ -145,14 +145,30 @@ check_problems(const struct unit *unit)
 		errors += problem->kind != ERROR_WARNING;
 		MUST(length > 0 && text_utf8_span(problem->message, length) == length);
 		MUST(!has_control(problem->message));
-		/* only the first may be of the whole file: that there are more */
-		MUST(i == 0 || (problem->line > 0 && problem->column > 0));
+		/* only in front may stand what is of the whole file: that there are more errors, more warnings */
+		MUST(problem->line == 0 ? i < 2 : problem->column > 0);
 		MUST(i == 0 || problem->line >= unit->problems[i - 1].line);
 	}
 	MUST(errors <= unit->n_errors);
 	MUST((errors == 0) == (unit->n_errors == 0));
 	MUST(unit->n_errors == 0 || unit->n_prompts == 0);
 	MUST(unit->n_errors > 0 || unit->n_prompts > 0);
+}
+
+/* No file costs more than 100 times its bytes, but for a start and for what its aliases bring. */
+static void
+check_size(const struct unit *unit, size_t length)
+{
+	size_t bytes = 0;
+	for (size_t i = 0; i < unit->n_prompts; i++) {
+		const struct prompt *prompt = &unit->prompts[i];
+		bytes += prompt->answer_length + strlen(prompt->listing) + strlen(prompt->detail);
+		bytes += prompt->n_slots * sizeof(*prompt->slots);
+		bytes += prompt->n_variables * sizeof(*prompt->variables);
+	}
+	MUST(unit->n_prompts <= length);
+	MUST(bytes <= 100 * length + 1024 ||
+		(!name_is_json_file(unit->path) && bytes <= 8 * (size_t)DOCUMENT_MAX_BYTES));
 }
 
 static void
@@ -186,6 +202,7 @@ fuzz_unit(const char *path, const uint8_t *data, size_t length)
 	MUST(unit != NULL);
 	MUST(strcmp(unit->path, path) == 0);
 	check_problems(unit);
+	check_size(unit, length);
 	for (size_t i = 0; i < unit->n_prompts; i++)
 		check_prompt(&unit->prompts[i], unit);
 	check_snapshot(unit);

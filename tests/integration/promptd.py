@@ -60,15 +60,17 @@ def look_inside(test):
 
 def as_somebody_else(test):
     """How to run promptd as a user who is not root, for Promptd(**...): root may read everything. The
-    program is a copy, as the build may lie where others cannot look."""
+    program is a copy, as the build may lie where others cannot look; if it counts what it covers,
+    it cannot do so there and would complain."""
     if os.geteuid() != 0:
         return {"wrapper": [], "program": binary()}
     if shutil.which("setpriv") is None:
         test.skipTest("setpriv is missing: install util-linux")
     folder = tempfile.mkdtemp(prefix="promptd-")
     test.addCleanup(shutil.rmtree, folder)
-    os.chmod(folder, 0o755)
-    return {"wrapper": ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"],
+    os.chmod(folder, 0o1777)
+    return {"wrapper": ["env", f"GCOV_PREFIX={folder}",
+                        "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"],
             "program": shutil.copy(binary(), folder)}
 
 

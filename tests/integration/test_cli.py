@@ -73,7 +73,9 @@ class Failures(Run):
                               ("--listen", "127.0.0.1"), ("--listen", "127.0.0.1:"),
                               ("--listen", "127.0.0.1:99999"), ("--listen", "127.0.0.1:http"),
                               ("--listen", "::1:0"), ("--default-label", "Not Ok"),
-                              ("--default-label", "3")):
+                              ("--default-label", "3"), ("--log-format", "xml"), ("--settle", "2y"),
+                              ("--min-prompts", "few"), ("--max-connections", "0"),
+                              ("--allow-param", "a b"), ("--default-label", ",".join(["a"] * 99))):
             with self.subTest(option=option, value=value):
                 self.assert_fails(option, option, value, "good")
 
@@ -197,6 +199,27 @@ class Starts(ServerTest):
         server.stop()
         for line in server.log_lines():
             self.assertIsInstance(json.loads(line)["msg"], str, line)
+
+    def test_the_log_for_people_is_one_harmless_line_each(self):
+        server = self.serve(files={"p.yaml": prompt("x")})
+        (server.directory / "bad\n\x1b[31m.yaml").write_text("oops: 1\n")
+        (server.directory / os.fsdecode(b"\xff.yaml")).write_text("oops: 1\n")
+        process = subprocess.Popen([binary(), "--listen", "127.0.0.1:0", "--log-format", "text",
+                                    str(server.directory)], stdin=subprocess.DEVNULL,
+                                   stderr=subprocess.PIPE, env=clean_environment())
+        lines = []
+        with process.stderr:
+            while not lines or b"listening on http" not in lines[-1]:
+                lines.append(process.stderr.readline())
+                self.assertNotEqual(lines[-1], b"", lines)
+            process.send_signal(signal.SIGTERM)
+            lines += process.stderr.readlines()
+        self.assertEqual(process.wait(STOP_DEADLINE), 0)
+        for line in lines:
+            self.assertRegex(line.decode(), r"\A\d\d:\d\d:\d\d (info|warn|error) +\S[^\x00-\x1f\x7f]*\n\Z")
+        log = b"".join(lines).decode()
+        self.assertIn(r"bad\u000a\u001b[31m.yaml", log)
+        self.assertIn(r"\xff.yaml", log)
 
     def test_two_servers_share_no_port(self):
         first = self.serve(files={"p.yaml": prompt("x")})

@@ -319,6 +319,17 @@ class Show(CommandTest):
         shown = json.loads(self.output_of("show", "greet", "--format", "json"))
         self.assertEqual((shown["prompt_id"], shown["version"]), ("greet", "1"))
 
+    def test_show_what_is_no_plain_text(self):
+        call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+        self.write(a_yaml=json.dumps({
+            "prompt_template": [{"role": "assistant", "content": None, "tool_calls": [call]},
+                                {"role": "user", "content": [{"type": "text", "text": "{x}"}]}],
+            "variables": {"x": {"required": False}}}))
+        shown = self.output_of("show", "a").splitlines()
+        self.assertIn("  x (optional)", shown)
+        for role, part in (("assistant", '"tool_calls":[{"id":"1"'), ("user", '"text":"{x}"')):
+            self.assertIn(part, shown[shown.index(role) + 1])
+
     def test_render(self):
         self.write(a__b_yaml=prompt('Say {what} to {who}: "é"'))
         self.assertEqual(self.output_of("render", "a/b", "what=x=1", "who=\"you\"\n"),

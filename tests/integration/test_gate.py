@@ -237,6 +237,11 @@ class Framing(GateTest):
         replies = self.send(self.server, b"GET http://127.0.0.1/ready HTTP/1.1\r\n" + HOST + b"\r\n" + SECOND)
         self.assertEqual([(reply[0], reply[1]["Connection"]) for reply in replies], [(200, "close")])
 
+    def test_the_absolute_form_says_so_to_who_speaks_of_proxies_too(self):
+        proxy = b"Proxy-Connection: close\r\nProxy-Connection: close\r\n"
+        replies = self.send(self.server, b"GET http://127.0.0.1/ready HTTP/1.1\r\n" + HOST + proxy + b"\r\n" + SECOND)
+        self.assertEqual([(reply[0], reply[1].get("Connection")) for reply in replies], [(200, "close")])
+
     def test_tabs_in_front_of_values(self):
         server = self.serve("--dev", files={"p.yaml": prompt("hello")})
         reply, = self.send(server, b"GET /prompts/p HTTP/1.1\r\nHost:\t127.0.0.1\r\nAuthorization:\tBearer "

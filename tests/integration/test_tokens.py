@@ -318,6 +318,12 @@ class TheFile(TokenTest):
         self.assertEqual(self.ask(server, token, "/prompts").status, 200)
         self.assertNotEqual(self.run_promptd("token", "new").stdout.splitlines()[0], token)
 
+    def test_a_new_token_needs_a_good_name(self):
+        for arguments, told in ((("new", "Not Ok"), "Not Ok"), (("old",), "old"), ((), "token")):
+            ended = self.run_promptd("token", *arguments)
+            self.assertEqual((ended.returncode, ended.stdout), (2, ""))
+            self.assertIn(told, ended.stderr)
+
 
 class Addresses(TokenTest):
     def test_beyond_loopback_needs_tokens(self):
