@@ -119,7 +119,7 @@ class Writing(RequestTest):
             self.check_created(server, bodies[number], outcome)
             self.assert_serves(server, ["litellm"])
 
-        self.sweep(server, act, check, some=3)
+        self.sweep(server, act, check)
 
     def check_created(self, server, body, outcome):
         self.assertFalse(outcome.is_torn)
