@@ -4,15 +4,15 @@ import ctypes
 import mmap
 import os
 import re
-import signal
 import socket
 import ssl
 import subprocess
 import threading
+import time
 from collections import Counter, namedtuple
 from pathlib import Path
 
-from promptd import DEADLINE, STOP_DEADLINE, Promptd, ServerTest, binary, clean_environment, wait_until
+from promptd import DEADLINE, LISTENING, STOP_DEADLINE, Promptd, ServerTest, binary, clean_environment, wait_until
 
 ALL = os.environ.get("PROMPTD_SWEEP") == "all"
 LIBRARY = os.environ.get("PROMPTD_FAILING")
@@ -99,6 +99,7 @@ class FailingServer(Promptd):
             [self.program, "--listen", "127.0.0.1:0", *self.args, str(self.directory)],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             env=clean_environment(self.env), cwd=self.temporary)
+        self.begun = time.monotonic()
         self.reader = threading.Thread(target=self._collect, daemon=True)
         self.reader.start()
 
@@ -109,6 +110,11 @@ class FailingServer(Promptd):
         return self.process.poll() is None
 
     def find_port(self):
+        """As the log tells it; later as the system does."""
+        for found in filter(None, map(LISTENING.search, self.log_lines())):
+            return int(found[1])
+        if time.monotonic() < self.begun + 1:
+            return None
         with contextlib.suppress(OSError):
             own = self.descriptors()
             table = Path(f"/proc/{self.process.pid}/net/tcp").read_text(encoding="ascii")

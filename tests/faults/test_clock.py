@@ -3,9 +3,8 @@ import json
 import socket
 import unittest
 
-from failing import FailingServer
 from promptd import DEADLINE, pause, prompt, wait_until
-from session import FILES, GREET, REQUESTS, TOKEN, get, post, tokens_file
+from session import FILES, GREET, REQUESTS, TOKEN, get, tokens_file
 from test_loading import RELOAD
 from test_requests import RequestTest
 

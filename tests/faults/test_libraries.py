@@ -1,13 +1,12 @@
 """A random sample of failures inside libevent, libyaml, cJSON and OpenSSL: no crash, no wrong answer, and service afterwards."""
 import json
 import os
-import signal
 import ssl
 import unittest
 
 from failing import ALL, ALLOCATIONS, CALLS
 from promptd import prompt, wait_until
-from session import REQUESTS, TOKEN, get, post, tokens_file
+from session import REQUESTS, get, post
 from test_loading import QUICK, RELOAD
 from test_requests import RequestTest
 from test_tls import make_certificate

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from failing import FaultTest, is_sanitized
 from promptd import wait_until
-from session import CHANGING, FILES, GREET, LAST, REQUESTS, TOKEN, get, post, tokens_file
+from session import CHANGING, FILES, REQUESTS, TOKEN, get, post, tokens_file
 
 # A connection that fails without a sign is given up soon.
 SOON = [word for name in ("head", "body", "reply", "idle") for word in (f"--{name}-timeout", "1s")]
@@ -119,7 +119,7 @@ class Writing(RequestTest):
             self.check_created(server, bodies[number], outcome)
             self.assert_serves(server, ["litellm"])
 
-        self.sweep(server, act, check, some=3)
+        self.sweep(server, act, check)
 
     def check_created(self, server, body, outcome):
         self.assertFalse(outcome.is_torn)
