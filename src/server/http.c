@@ -197,22 +197,27 @@ finish_read(struct evhttp_request *request, struct reply *reply, const struct ht
 	return 0;
 }
 
-/* Behind an absolute form, which it takes for a proxy's, evhttp closes, and would strike out the header that says so but for
- * another in the request, of which it reads the first. */
+/* An absolute form, which evhttp takes for a proxy's: it closes the connection behind it. */
 static bool
 has_absolute_form(struct evhttp_request *request)
 {
+	return strchr("/*", *evhttp_request_get_uri(request)) == NULL;
+}
+
+/* Leave it to the reply to say that the connection ends. What the client said of it evhttp would put beside that, or, with an
+ * absolute form, in its place, but for one header. */
+static void
+forget_connection(struct evhttp_request *request)
+{
 	struct evkeyvalq *headers = evhttp_request_get_input_headers(request);
-	if (strchr("/*", *evhttp_request_get_uri(request)) != NULL)
-		return false;
-	while (evhttp_remove_header(headers, "Proxy-Connection") == 0)
+	while (evhttp_remove_header(headers, "Connection") == 0 ||
+		evhttp_remove_header(headers, "Proxy-Connection") == 0)
 		;
 	evhttp_add_header(headers, "Proxy-Connection", "keep-alive");
-	return true;
 }
 
 /* Add the headers of a reply. evhttp sends a body that it is given, also to HEAD, so there it is given
- * none and the length is told here. */
+ * none; and it tells no length to HTTP/1.0 where the connection ends. So the length is told here. */
 static int
 add_headers(
 	struct evhttp_request *request, const struct reply *reply, const struct http_terms *terms)
@@ -220,8 +225,9 @@ add_headers(
 	char length[24], retry_after[24];
 	const char *type = reply->content_type != NULL ? reply->content_type : "application/json";
 	bool has_body = reply->status != 304 && reply->status != 204;
-	bool is_head = method_of(request) == METHOD_HEAD;
 	bool closes = terms->closing || has_absolute_form(request);
+	if (closes)
+		forget_connection(request);
 	snprintf(length, sizeof(length), "%zu", body_length(reply));
 	if (reply->retry_after_ms > 0)
 		snprintf(retry_after, sizeof(retry_after), "%lld",
@@ -230,7 +236,7 @@ add_headers(
 		const char *name, *value;
 	} headers[] = {
 		{"Content-Type",           has_body ? type : NULL                        },
-		{"Content-Length",         has_body && is_head ? length : NULL           },
+		{"Content-Length",         has_body ? length : NULL                      },
 		{"Cache-Control",          "no-cache"                                    },
 		{"X-Content-Type-Options", "nosniff"                                     },
 		{"Vary",                   terms->has_tokens ? "Authorization" : NULL    },

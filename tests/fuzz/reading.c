@@ -193,23 +193,26 @@ take_reply(struct text *rest, size_t number, int status, bool is_head)
 {
 	char body[32], line[16];
 	struct text field, version = cut(rest, " ");
-	bool has_length = false, ends = is(version, "HTTP/1.0"), is_old = ends;
+	bool has_length = false, has_connection = false, ends = is(version, "HTTP/1.0");
 	size_t length = (size_t)snprintf(body, sizeof(body), "reply %zu", number);
-	MUST(is_old || is(version, "HTTP/1.1"));
+	MUST(ends || is(version, "HTTP/1.1"));
 	snprintf(line, sizeof(line), "%d", status);
 	MUST(is(cut(rest, " "), line));
 	cut(rest, "\r\n");
 	while ((field = cut(rest, "\r\n")).length > 0) {
 		struct text name = cut(&field, ":");
-		if (is_word(name, "Connection"))
+		if (is_word(name, "Connection")) {
 			ends = is_word(trim(field), "close");
+			MUST(!has_connection);
+			has_connection = true;
+		}
 		if (!is_word(name, "Content-Length"))
 			continue;
 		snprintf(line, sizeof(line), "%zu", length);
 		MUST(is(trim(field), line) && !has_length);
 		has_length = true;
 	}
-	MUST(has_length || is_old);
+	MUST(has_length);
 	if (is_head)
 		return ends;
 	MUST(rest->length >= length && memcmp(rest->at, body, length) == 0);

@@ -86,6 +86,8 @@ def replies_in(data):
             raise AssertionError(f"half a reply: {data!r}")
         lines = head.decode("latin-1").split("\r\n")
         headers = dict(line.split(": ", 1) for line in lines[1:])
+        if len(headers) < len(lines) - 1:
+            raise AssertionError(f"a header twice: {head!r}")
         length = int(headers.get("Content-Length", 0))
         replies.append((int(lines[0].split()[1]), headers, rest[:length]))
         data = rest[length:]
@@ -241,6 +243,12 @@ class Framing(GateTest):
         proxy = b"Proxy-Connection: close\r\nProxy-Connection: close\r\n"
         replies = self.send(self.server, b"GET http://127.0.0.1/ready HTTP/1.1\r\n" + HOST + proxy + b"\r\n" + SECOND)
         self.assertEqual([(reply[0], reply[1].get("Connection")) for reply in replies], [(200, "close")])
+
+    def test_HTTP_1_0_is_told_one_thing_of_the_connection(self):
+        for target, value in ((b"http://127.0.0.1/ready", b"keep-alive"), (b"/ready", b"keep-alive, close")):
+            replies = self.send(self.server, b"GET " + target + b" HTTP/1.0\r\n" + HOST + b"Connection: " + value +
+                                b"\r\n\r\n" + SECOND)
+            self.assertEqual([(reply[0], reply[1]["Connection"]) for reply in replies], [(200, "close")])
 
     def test_tabs_in_front_of_values(self):
         server = self.serve("--dev", files={"p.yaml": prompt("hello")})
