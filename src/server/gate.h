@@ -1,4 +1,4 @@
-/* gate.h -- lets whole and well-formed requests through to evhttp, in time, on so many connections. */
+/* gate.h -- lets whole and well-formed requests of a connection through to evhttp, in time. */
 #pragma once
 
 #include <stdbool.h>
@@ -6,54 +6,56 @@
 #include <stdint.h>
 
 #include "core/framing.h"
+#include "server/stream.h"
 
 struct bufferevent;
-struct event_base;
-struct evhttp_bound_socket;
-struct evhttp_request;
-struct gate; /* one connection's */
-struct gates; /* a worker's */
-struct tls;
-struct traffic;
+struct evbuffer_cb_entry;
 
 struct gate_limits {
 	struct framing_limits framing;
-	size_t connections;
+	size_t connections; /* of a worker */
 	/* Each counts from its beginning, not from the last byte. */
 	int64_t first_ms,
 		idle_ms; /* without a request: since the connection, since the last reply */
 	int64_t head_ms, body_ms, reply_ms;
 };
 
-/* A connection is gone while its owner, who was set, is not yet done with a request. */
-typedef void gate_on_close(void *owner);
+enum phase {
+	PHASE_FIRST, /* no byte has come yet */
+	PHASE_IDLE,
+	PHASE_HEAD,
+	PHASE_BODY,
+	PHASE_WORK, /* a request is being answered, … */
+	PHASE_REPLY, /* … and the reply is on its way */
+};
 
-/* Everything here is for the worker's thread. The base, the limits, the certificate, NULL for none, and the traffic, in
- * which connections that are open are counted, are borrowed. Returns NULL when memory is out. */
-struct gates *gates_new(struct event_base *, const struct gate_limits *, struct tls *,
-	struct traffic *, gate_on_close *);
+/* One connection's. To be read only. */
+struct gate {
+	const struct gate_limits *limits; /* borrowed */
+	struct bufferevent *bufev;
+	struct evbuffer_cb_entry *on_input;
+	struct stream stream;
+	uint64_t replied; /* requests */
+	enum phase phase;
+	int64_t deadline_ms; /* of the phase, on clock_ms() */
+	bool is_busy, is_replying;
+	void *owner; /* of the request that is being answered */
+};
 
-/* After evhttp, which closes the connections. */
-void gates_free(struct gates *);
+/* Worker's thread, like all here. Takes the bufferevent once it is done. Returns -1 when memory is out. */
+int gate_init(struct gate *, struct bufferevent *, const struct gate_limits *, struct scratch *);
 
-/* Watch over a listening socket: it rests while there are enough connections, and a while when descriptors are out. */
-void gates_guard(struct gates *, struct evhttp_bound_socket *);
+/* Take it from the bufferevent, if it has been put there. */
+void gate_finish(struct gate *);
 
-/* Take all connections that are queued: no more are to come. */
-void gates_drain(struct gates *);
+/* Bring what follows from the state up to date. */
+void gate_settle(struct gate *);
 
-/* Whether a request has begun to arrive, or its reply is not out. */
-bool gates_are_busy(const struct gates *);
+/* The phase's time is over. Returns whether that ends the connection; else the request is refused. */
+bool gate_expire(struct gate *);
 
-/* Stop watching over the socket, before it is closed. */
-void gates_leave(struct gates *);
-
-/* Make a connection's bufferevent, for evhttp_set_bevcb. NULL when memory is out: then evhttp makes one that has no
- * gate, and its requests must not be answered. */
-struct bufferevent *gates_open(struct gates *);
-
-/* The gate of a request's connection, or NULL. */
-struct gate *gates_find(const struct gates *, struct evhttp_request *);
+/* Whether the client waits to be told to send its body, which evhttp does not read yet. */
+bool gate_owes_continue(const struct gate *);
 
 /* Why a request is refused, which only stands for the one that the client sent; NULL: it is the client's. */
 const struct refusal *gate_refusal(const struct gate *);
@@ -63,9 +65,6 @@ const struct refusal *gate_refusal(const struct gate *);
 bool gate_must_close(const struct gate *);
 bool gate_may_close(const struct gate *);
 
-/* Who is to be told if the connection closes, until the reply is out. */
-void gate_set_owner(struct gate *, void *owner);
-
-/* The reply to a request is about to be sent, and is out. */
+/* The reply to a request is about to be sent; and is out, which gates_note_reply says. */
 void gate_begin_reply(struct gate *);
-void gate_note_reply(struct gate *);
+void gate_end_reply(struct gate *);

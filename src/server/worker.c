@@ -21,6 +21,7 @@
 #include "server/api_reply.h"
 #include "server/clock.h"
 #include "server/gate.h"
+#include "server/gates.h"
 #include "server/http.h"
 #include "server/log.h"
 #include "server/spare.h"
@@ -94,7 +95,7 @@ begin_exchange(struct worker *worker, struct evhttp_request *request, struct gat
 		.worker = worker, .gate = gate, .request = request, .start_us = clock_us()};
 	worker->in_flight++;
 	evhttp_request_set_on_complete_cb(request, on_reply_sent, exchange);
-	gate_set_owner(gate, exchange);
+	gate->owner = exchange;
 	return exchange;
 }
 
@@ -102,7 +103,7 @@ static void
 on_reply_sent(struct evhttp_request *request, void *context)
 {
 	struct exchange *exchange = context;
-	gate_note_reply(exchange->gate);
+	gates_note_reply(exchange->worker->gates, exchange->gate);
 	traffic_count(exchange->worker->traffic, exchange->endpoint,
 		evhttp_request_get_response_code(request),
 		(uint64_t)(clock_us() - exchange->start_us));

@@ -15,6 +15,7 @@
 #include "server/api.h"
 #include "server/api_reply.h"
 #include "server/gate.h"
+#include "server/gates.h"
 #include "server/http.h"
 #include "server/traffic.h"
 
@@ -82,7 +83,7 @@ on_sent(struct evhttp_request *request, void *context)
 	MUST(run->request == request);
 	run->request = NULL;
 	run->replied++;
-	gate_note_reply(run->gate);
+	gates_note_reply(run->gates, run->gate);
 }
 
 static void
@@ -126,7 +127,7 @@ on_request(struct evhttp_request *request, void *context)
 	}
 	run->handed++;
 	evhttp_request_set_on_complete_cb(request, on_sent, run);
-	gate_set_owner(run->gate, run);
+	run->gate->owner = run;
 	if (!run->manner.is_late)
 		answer(run);
 }
