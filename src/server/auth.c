@@ -19,9 +19,9 @@
 #include "server/figures.h"
 #include "server/log.h"
 #include "server/sandbox.h"
-#include "server/signature.h"
+#include "server/settled.h"
 
-enum { CHECK_MS = 1000, MAX_FILE_BYTES = 1024 * 1024 };
+enum { MAX_FILE_BYTES = 1024 * 1024 };
 
 /* The mock's test-token-12345, dev-token-67890 and prod-token-abcdef. */
 static const char mock_tokens[] =
@@ -34,12 +34,8 @@ static const char mock_tokens[] =
 
 struct auth {
 	struct auth_terms terms;
-	struct signature taken; /* of the content that was looked at last, good or not */
-	struct signature seen; /* at the last check */
-	struct signature told; /* of what was said to be wrong, … */
-	bool is_told; /* … if anything is */
+	struct settled file;
 	bool is_transient; /* what went wrong last had nothing to do with the content */
-	int64_t next_ms;
 	pthread_mutex_t lock; /* of the following */
 	struct tokens *tokens;
 };
@@ -79,9 +75,7 @@ read_file(struct auth *auth, struct buffer *out, struct error *error)
 	const char *path = auth->terms.tokens_file;
 	int descriptor = open_file(path);
 	bool is_open = descriptor >= 0 && fstat(descriptor, &stat) == 0;
-	bool is_read = is_open &&
-		       (!S_ISREG(stat.st_mode) || (signature_read(descriptor, "", &auth->taken) &&
-							  read_open(descriptor, out)));
+	bool is_read = is_open && (!S_ISREG(stat.st_mode) || read_open(descriptor, out));
 	int reason = errno;
 	if (descriptor >= 0)
 		close(descriptor);
@@ -145,27 +139,27 @@ parse(struct auth *auth, const char *data, size_t length, struct error *error)
 	return tokens;
 }
 
-/* Take what the file holds now. Returns -1 with an error. */
-static int
-load(struct auth *auth, struct error *error)
+static enum settled_result
+load(void *context, struct error *error)
 {
+	struct auth *auth = context;
 	struct buffer text = {0};
 	struct tokens *tokens = NULL;
 	if (read_file(auth, &text, error) == 0)
 		tokens = parse(auth, text.data != NULL ? text.data : "", text.length, error);
 	buffer_finish(&text);
+	figures_set(auth->terms.figures, FIGURE_TOKENS_BAD, tokens == NULL);
 	if (tokens == NULL)
-		return -1;
+		return auth->is_transient ? SETTLED_FAILED : SETTLED_BAD;
 	pthread_mutex_lock(&auth->lock);
 	struct tokens *before = auth->tokens;
 	auth->tokens = tokens;
 	pthread_mutex_unlock(&auth->lock);
 	tokens_unref(before);
 	figures_set(auth->terms.figures, FIGURE_TOKENS, (long long)tokens_count(tokens));
-	figures_set(auth->terms.figures, FIGURE_TOKENS_BAD, 0);
 	log_write(LOG_LEVEL_INFO, "tokens are in force", LOG_NUMBER("tokens", tokens_count(tokens)),
 		LOG_TEXT("file", auth->terms.tokens_file), LOG_END);
-	return 0;
+	return SETTLED_TAKEN;
 }
 
 struct auth *
@@ -183,8 +177,12 @@ auth_new(const struct auth_terms *terms, struct error *error)
 		auth->tokens = parse(auth, mock_tokens, strlen(mock_tokens), error);
 		result = auth->tokens != NULL ? 0 : -1;
 	} else if (terms->tokens_file != NULL) {
-		result = load(auth, error);
-		auth->seen = auth->taken;
+		result = settled_begin(&auth->file,
+			&(struct settled_terms){.paths = {terms->tokens_file},
+				.instead = "the last good tokens stay in force",
+				.load = load,
+				.context = auth},
+			error);
 	}
 	if (result == 0)
 		return auth;
@@ -208,44 +206,12 @@ auth_has_tokens(const struct auth *auth)
 	return auth->terms.mock || auth->terms.tokens_file != NULL;
 }
 
-/* Take what the file holds now; the last good tokens stay in force where that fails, which is told once. What may go well without
- * a change of the file is tried again. */
-static void
-reload(struct auth *auth, const struct signature *now)
-{
-	struct error error;
-	if (load(auth, &error) == 0) {
-		auth->is_told = false;
-		return;
-	}
-	auth->taken = *now;
-	if (auth->is_transient)
-		auth->taken = (struct signature){0};
-	figures_set(auth->terms.figures, FIGURE_TOKENS_BAD, 1);
-	if (!auth->is_told || !signature_equal(now, &auth->told))
-		log_write(LOG_LEVEL_ERROR, error.message,
-			LOG_TEXT("instead", "the last good tokens stay in force"), LOG_END);
-	auth->told = *now;
-	auth->is_told = true;
-}
-
 int64_t
 auth_refresh(struct auth *auth, int64_t now_ms)
 {
-	struct statx stat;
-	struct signature now = {0};
 	if (auth->terms.tokens_file == NULL || auth->terms.mock)
 		return 0;
-	if (now_ms < auth->next_ms)
-		return auth->next_ms;
-	auth->next_ms = now_ms + CHECK_MS;
-	if (statx(AT_FDCWD, auth->terms.tokens_file, 0, STATX_BASIC_STATS, &stat) == 0)
-		now = signature_of(&stat);
-	bool is_settled = signature_equal(&now, &auth->seen);
-	auth->seen = now;
-	if (is_settled && !signature_equal(&now, &auth->taken))
-		reload(auth, &now);
-	return auth->next_ms;
+	return settled_refresh(&auth->file, now_ms);
 }
 
 /* Find the token that was presented. */

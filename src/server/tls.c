@@ -2,15 +2,14 @@
 #include "server/tls.h"
 
 #include <sys/socket.h>
-#include <sys/stat.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <event2/bufferevent.h>
 #include <event2/bufferevent_ssl.h>
@@ -20,16 +19,11 @@
 #include "core/error.h"
 #include "server/log.h"
 #include "server/sandbox.h"
-#include "server/signature.h"
-
-enum { CHECK_MS = 1000, N_FILES = 2 };
+#include "server/settled.h"
 
 struct tls {
-	const char *paths[N_FILES]; /* certificate, key */
-	struct signature taken[N_FILES], seen[N_FILES];
-	struct signature told[N_FILES]; /* of what was said to be wrong, … */
-	bool is_told; /* … if anything is */
-	int64_t next_ms;
+	const char *certificate, *key; /* paths */
+	struct settled files;
 	pthread_mutex_t lock; /* of the following */
 	SSL_CTX *context;
 };
@@ -64,24 +58,6 @@ on_password(char *text, int size, int is_new, void *none)
 	return 0;
 }
 
-/* Fill in the files' signatures; zeroes where there is none. */
-static void
-look(const struct tls *tls, struct signature signatures[N_FILES])
-{
-	struct statx stat;
-	for (size_t i = 0; i < N_FILES; i++) {
-		signatures[i] = (struct signature){0};
-		if (statx(AT_FDCWD, tls->paths[i], 0, STATX_BASIC_STATS, &stat) == 0)
-			signatures[i] = signature_of(&stat);
-	}
-}
-
-static bool
-are_equal(const struct signature *a, const struct signature *b)
-{
-	return signature_equal(&a[0], &b[0]) && signature_equal(&a[1], &b[1]);
-}
-
 /* Say what OpenSSL found wrong last. */
 static void
 explain(struct error *error, const char *what, const char *path, const char *advice)
@@ -107,42 +83,42 @@ fill(const struct tls *tls, SSL_CTX *context, struct error *error)
 		error_set(error, "TLS 1.2 with AES-GCM is not to be had from OpenSSL");
 		return false;
 	}
-	if (SSL_CTX_use_certificate_chain_file(context, tls->paths[0]) != 1) {
-		explain(error, "cannot take the certificate", tls->paths[0],
+	if (SSL_CTX_use_certificate_chain_file(context, tls->certificate) != 1) {
+		explain(error, "cannot take the certificate", tls->certificate,
 			"give --tls-cert a PEM file with the certificate and its chain");
 		return false;
 	}
-	if (SSL_CTX_use_PrivateKey_file(context, tls->paths[1], SSL_FILETYPE_PEM) != 1) {
-		explain(error, "cannot take the key", tls->paths[1],
+	if (SSL_CTX_use_PrivateKey_file(context, tls->key, SSL_FILETYPE_PEM) != 1) {
+		explain(error, "cannot take the key", tls->key,
 			"give --tls-key the PEM file of the certificate's key, without a password");
 		return false;
 	}
 	return true;
 }
 
-/* Take what the files hold now. Returns -1 with an error. */
-static int
-load(struct tls *tls, struct error *error)
+/* What went wrong is always tried again: it may be one file that is not there yet. */
+static enum settled_result
+load(void *own, struct error *error)
 {
-	look(tls, tls->taken);
+	struct tls *tls = own;
 	ERR_clear_error();
 	SSL_CTX *context = SSL_CTX_new(TLS_server_method());
 	if (context == NULL) {
 		error_set(error, "out of memory");
-		return -1;
+		return SETTLED_FAILED;
 	}
 	if (!fill(tls, context, error)) {
 		SSL_CTX_free(context);
-		return -1;
+		return SETTLED_FAILED;
 	}
 	pthread_mutex_lock(&tls->lock);
 	SSL_CTX *before = tls->context;
 	tls->context = context;
 	pthread_mutex_unlock(&tls->lock);
 	SSL_CTX_free(before);
-	log_write(LOG_LEVEL_INFO, "the certificate is in force", LOG_TEXT("file", tls->paths[0]),
+	log_write(LOG_LEVEL_INFO, "the certificate is in force", LOG_TEXT("file", tls->certificate),
 		LOG_END);
-	return 0;
+	return SETTLED_TAKEN;
 }
 
 struct tls *
@@ -154,12 +130,16 @@ tls_new(const char *certificate, const char *key, struct error *error)
 		error_set(error, "out of memory");
 		return NULL;
 	}
-	tls->paths[0] = certificate;
-	tls->paths[1] = key;
-	if (load(tls, error) == 0) {
-		memcpy(tls->seen, tls->taken, sizeof(tls->seen));
+	tls->certificate = certificate;
+	tls->key = key;
+	const struct settled_terms terms = {
+		.paths = {certificate, key},
+		.instead = "the last good certificate stays in force",
+		.load = load,
+		.context = tls
+        };
+	if (settled_begin(&tls->files, &terms, error) == 0)
 		return tls;
-	}
 	tls_free(tls);
 	return NULL;
 }
@@ -174,39 +154,10 @@ tls_free(struct tls *tls)
 	free(tls);
 }
 
-/* Take what the files hold now; while that fails, which is told once, the last good certificate stays in force and it is tried
- * again. */
-static void
-reload(struct tls *tls, const struct signature now[N_FILES])
-{
-	struct error error;
-	if (load(tls, &error) == 0) {
-		tls->is_told = false;
-		return;
-	}
-	memset(tls->taken, 0, sizeof(tls->taken));
-	if (!tls->is_told || !are_equal(now, tls->told))
-		log_write(LOG_LEVEL_ERROR, error.message,
-			LOG_TEXT("instead", "the last good certificate stays in force"), LOG_END);
-	memcpy(tls->told, now, sizeof(tls->told));
-	tls->is_told = true;
-}
-
 int64_t
 tls_refresh(struct tls *tls, int64_t now_ms)
 {
-	struct signature now[N_FILES];
-	if (tls == NULL)
-		return 0;
-	if (now_ms < tls->next_ms)
-		return tls->next_ms;
-	tls->next_ms = now_ms + CHECK_MS;
-	look(tls, now);
-	bool is_settled = are_equal(now, tls->seen);
-	memcpy(tls->seen, now, sizeof(now));
-	if (is_settled && !are_equal(now, tls->taken))
-		reload(tls, now);
-	return tls->next_ms;
+	return tls != NULL ? settled_refresh(&tls->files, now_ms) : 0;
 }
 
 struct bufferevent *

@@ -2,6 +2,7 @@
 import re
 import subprocess
 import unittest
+from pathlib import Path
 
 from failing import LIBRARY
 from promptd import binary
@@ -25,6 +26,8 @@ def symbols(path, which):
 
 class Imports(unittest.TestCase):
     def test_each_call_is_made_to_fail_or_cannot(self):
+        if b".gcda" in Path(binary()).read_bytes():
+            self.skipTest("a program that counts what it covers calls more: the others tell")
         called = {re.sub("@GLIBC.*", "", name) for name in symbols(binary(), "--undefined-only") if "@GLIBC" in name}
         self.assertEqual(called - symbols(LIBRARY, "--defined-only") - SAFE, set())
 

@@ -3,6 +3,7 @@ import contextlib
 import json
 import os
 import select
+import shutil
 import socket
 import ssl
 import subprocess
@@ -177,6 +178,18 @@ class Spoken(TlsTest):
             except OSError:
                 break
         self.assertLess(time.monotonic() - begun, len(hello) * 0.05)
+
+
+@unittest.skipUnless(os.environ.get("PROMPTD_SWEEP") == "all", "takes half a minute: set PROMPTD_SWEEP=all")
+class Scanned(TlsTest):
+    def test_testssl_finds_nothing(self):
+        if shutil.which("testssl") is None:
+            self.skipTest("testssl is missing: install testssl.sh")
+        server = self.serve_tls()
+        found = self.scratch / "found.json"
+        subprocess.run(["testssl", "--quiet", "--color", "0", "-p", "-s", "-f", "-U", "--severity", "LOW", "--jsonfile",
+                        found, f"https://127.0.0.1:{server.port}"], check=False, capture_output=True, timeout=600)
+        self.assertEqual(json.loads(found.read_text(encoding="utf-8")), [])
 
 
 class Certificates(TlsTest):

@@ -203,6 +203,15 @@ class Contents(unittest.TestCase):
         for line in text:
             self.assertRegex(line, r"\A (\.|\S.{0,78})\Z")
 
+    def test_libevent_is_one_without_known_holes(self):
+        """The package asks for the library that it was built with, and that is one with the security updates."""
+        installed = subprocess.check_output(["dpkg-query", "-W", "-f=${Package} ${Version}\n", "libevent-core-2.1-7*"],
+                                            text=True).split("\n")[0]
+        name, version = installed.split(" ")
+        self.assertIn(f"{name} (>= {version})", run("dpkg-deb", "-f", package, "Depends"))
+        if "VERSION_ID=\"12\"" in Path("/etc/os-release").read_text(encoding="utf-8"):
+            self.assertRegex(version, r"\+deb12u[1-9]", "apt-get upgrade brings what mends CVE-2026-63379 and others")
+
     def test_the_checksums_and_scripts(self):
         directory = temporary_directory(self)
         run("dpkg-deb", "-R", package, directory)
