@@ -108,12 +108,32 @@ is_meant(bool is_program, uint64_t offset)
 	return atomic_fetch_add(&control->seen, 1) + 1 == control->nth;
 }
 
+static atomic_bool has_ended;
+
+static void
+on_exit_begins(void)
+{
+	atomic_store(&has_ended, true);
+}
+
+/* What runs at the exit is not the program's, but that of whoever measures it. */
+static void
+watch_for_exit(void)
+{
+	static atomic_flag is_watched = ATOMIC_FLAG_INIT;
+	if (!atomic_flag_test_and_set(&is_watched))
+		atexit(on_exit_begins);
+}
+
 /* Count a call, and say whether it is to fail. */
 static bool
 fails(const char *name, enum failing_kinds kind, uint32_t variants, const void *caller)
 {
 	bool is_program = is_in(&program, caller);
 	if (control == NULL || (!is_program && !is_in_library(caller)))
+		return false;
+	watch_for_exit();
+	if (atomic_load(&has_ended))
 		return false;
 	uint64_t offset = (uintptr_t)caller - program.base;
 	struct failing_site *site = is_program ? find_site(offset) : NULL;
