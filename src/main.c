@@ -1,6 +1,7 @@
 /* main.c -- promptd: serves a directory of prompts to LiteLLM. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -211,6 +212,32 @@ confine(struct sandbox *sandbox, const struct options *options, struct error *er
 	return -1;
 }
 
+static void
+on_early_end(int number)
+{
+	(void)number;
+	_exit(EXIT_SUCCESS);
+}
+
+/* Load the first prompts. A signal that ends the server ends it at once: there is nothing to be finished yet, and a file server
+ * that hangs could keep it for ever. */
+static int
+load(struct server *server, const struct options *options, struct error *error)
+{
+	sigset_t ends;
+	sigemptyset(&ends);
+	sigaddset(&ends, SIGINT);
+	sigaddset(&ends, SIGTERM);
+	signal(SIGINT, on_early_end);
+	signal(SIGTERM, on_early_end);
+	pthread_sigmask(SIG_UNBLOCK, &ends, NULL);
+	if (options->writable)
+		writer_sweep(options->directory);
+	int result = reloader_load(server->reloader, error);
+	pthread_sigmask(SIG_BLOCK, &ends, NULL);
+	return result;
+}
+
 /* Bind, load, publish, serve. While the first prompts are loaded, requests get a 503. */
 static int
 start(struct server *server, const struct options *options, struct error *error)
@@ -264,9 +291,7 @@ start(struct server *server, const struct options *options, struct error *error)
 	if (confine(&server->sandbox, options, error) != 0 ||
 		start_all_workers(server, options, error) != 0)
 		return -1;
-	if (options->writable)
-		writer_sweep(options->directory);
-	if (reloader_load(server->reloader, error) != 0)
+	if (load(server, options, error) != 0)
 		return -1;
 	return reloader_start(server->reloader, error);
 }
@@ -319,7 +344,7 @@ wait_for_signal(const sigset_t *signals, int64_t until_ms)
 }
 
 static void
-serve_until_told(struct server *server, const sigset_t *signals)
+serve_until_told(struct server *server, const struct options *options, const sigset_t *signals)
 {
 	int64_t every_ms = notify_watchdog_ms();
 	int64_t due_ms = every_ms > 0 ? clock_ms() + every_ms : 0;
@@ -340,6 +365,8 @@ serve_until_told(struct server *server, const sigset_t *signals)
 	signal(SIGTERM, SIG_DFL); /* a second one ends the process at once */
 	signal(SIGINT, SIG_DFL);
 	pthread_sigmask(SIG_UNBLOCK, signals, NULL);
+	atomic_store(&server->api.draining, true);
+	poll(NULL, 0, (int)options->drain_delay_ms);
 }
 
 static int
@@ -369,7 +396,7 @@ serve(const struct options *options)
 	if (options->sandbox != SANDBOX_OFF)
 		sandbox_tell(&server.sandbox);
 	notify_send("READY=1");
-	serve_until_told(&server, &signals);
+	serve_until_told(&server, options, &signals);
 	stop(&server);
 	notify_close();
 	return EXIT_SUCCESS;

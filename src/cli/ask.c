@@ -11,6 +11,7 @@
 #include "core/error.h"
 #include "core/json.h"
 #include "core/unit.h"
+#include "server/api_reply.h"
 #include "server/options.h"
 
 /* Print what an error's detail says: a text, or a list of items about parts of the request. */
@@ -75,7 +76,7 @@ ask(struct answer *answer, const struct load *load, const struct options *option
 void
 ask_end(struct answer *answer)
 {
-	buffer_finish(&answer->reply.body);
+	reply_finish(&answer->reply);
 	if (answer->arena != NULL)
 		arena_free(answer->arena);
 }

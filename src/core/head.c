@@ -1,8 +1,12 @@
 /* head.c -- what the head of an HTTP/1.1 request says: its request line and its fields. */
 #include "core/head.h"
 
+#include <arpa/inet.h>
+
 #include <string.h>
 #include <strings.h>
+
+#include "core/text.h"
 
 /* A piece of a line. */
 struct piece {
@@ -119,29 +123,56 @@ take_method(struct head *head, struct piece method, struct refusal *refusal)
 	return refuse(refusal, 501, "the method is not known here");
 }
 
-/* A host, or an IP address of either kind, and perhaps a port; of a user nothing. */
+/* Cut a port, with its colon, off an authority. Returns false where it is none. */
 static bool
-is_authority(struct piece authority)
+cut_port(struct piece *authority)
 {
-	size_t port = authority.length;
-	while (port > 0 && authority.text[port - 1] >= '0' && authority.text[port - 1] <= '9')
-		port--;
-	if (port > 0 && authority.text[port - 1] == ':') {
-		unsigned long number = 0;
-		if (authority.length - port > MOST_PORT_DIGITS)
+	size_t start = authority->length;
+	unsigned long number = 0;
+	while (start > 0 && authority->text[start - 1] >= '0' && authority->text[start - 1] <= '9')
+		start--;
+	if (start == 0 || authority->text[start - 1] != ':')
+		return true;
+	if (authority->length - start > MOST_PORT_DIGITS)
+		return false;
+	for (size_t i = start; i < authority->length; i++)
+		number = number * 10 + (unsigned long)(authority->text[i] - '0');
+	authority->length = start - 1;
+	return number <= 65535;
+}
+
+/* [::1] (RFC 3986 section 3.2.2; there are no other literals yet). */
+static bool
+is_ip_literal(struct piece host)
+{
+	char address[INET6_ADDRSTRLEN];
+	unsigned char bytes[sizeof(struct in6_addr)];
+	if (host.length < 2 || host.length - 2 >= sizeof(address) || *host.text != '[' ||
+		host.text[host.length - 1] != ']' || memchr(host.text, '\0', host.length) != NULL)
+		return false;
+	memcpy(address, host.text + 1, host.length - 2);
+	address[host.length - 2] = '\0';
+	return inet_pton(AF_INET6, address, bytes) == 1;
+}
+
+/* A host, or an IP address of either kind, and perhaps a port; of a user nothing. A URL's is a plain name; a Host's may be empty,
+ * and have what a name has in theory (RFC 3986 section 3.2.2). */
+static bool
+is_authority(struct piece authority, bool is_urls)
+{
+	if (!cut_port(&authority))
+		return false;
+	if (is_ip_literal(authority))
+		return true;
+	if (is_urls)
+		return authority.length > 0 && consists_of(authority, "-._~");
+	for (size_t i = 0; i < authority.length; i++)
+		if (authority.text[i] == '%' &&
+			(authority.length - i < 3 ||
+				text_hex_digit((unsigned char)authority.text[i + 1]) < 0 ||
+				text_hex_digit((unsigned char)authority.text[i + 2]) < 0))
 			return false;
-		for (size_t i = port; i < authority.length; i++)
-			number = number * 10 + (unsigned long)(authority.text[i] - '0');
-		if (number == 0 || number > 65535)
-			return false;
-		authority.length = port - 1;
-	}
-	bool is_v6 = authority.length > 2 && *authority.text == '[' &&
-		     authority.text[authority.length - 1] == ']';
-	if (is_v6)
-		return strspn(authority.text + 1, "0123456789abcdefABCDEF:.") ==
-		       authority.length - 2;
-	return authority.length > 0 && consists_of(authority, "-._~");
+	return consists_of(authority, "-._~!$&'()*+,;=%");
 }
 
 /* RFC 9112 section 3.2; bytes beyond ASCII are left to who decodes the path. */
@@ -162,7 +193,7 @@ is_target(struct piece target)
 	while (scheme + authority.length < target.length &&
 		strchr("/?", authority.text[authority.length]) == NULL)
 		authority.length++;
-	return scheme > 0 && is_authority(authority);
+	return scheme > 0 && is_authority(authority, true);
 }
 
 bool
@@ -188,9 +219,8 @@ head_take_request_line(struct head *head, const char *line, size_t length, struc
 static bool
 take_host(struct head *head, struct piece value, struct refusal *refusal)
 {
-	if (head->hosts++ > 0)
-		return refuse(refusal, 400, "more than one Host");
-	if (!consists_of(value, "-._~%!$&'()*+,;=:[]"))
+	(void)head;
+	if (!is_authority(value, false))
 		return refuse(refusal, 400, "Host is no host name");
 	return true;
 }
@@ -198,8 +228,6 @@ take_host(struct head *head, struct piece value, struct refusal *refusal)
 static bool
 take_length(struct head *head, struct piece value, struct refusal *refusal)
 {
-	if (head->lengths++ > 0)
-		return refuse(refusal, 400, "more than one Content-Length");
 	if (value.length == 0)
 		return refuse(refusal, 400, "Content-Length is no number");
 	for (size_t i = 0; i < value.length; i++) {
@@ -216,8 +244,6 @@ take_length(struct head *head, struct piece value, struct refusal *refusal)
 static bool
 take_encoding(struct head *head, struct piece value, struct refusal *refusal)
 {
-	if (head->encodings++ > 0)
-		return refuse(refusal, 400, "more than one Transfer-Encoding");
 	if (value.length == 0)
 		return refuse(refusal, 400, "Transfer-Encoding is empty");
 	if (!is_text(value, "chunked"))
@@ -269,44 +295,80 @@ head_is_field(const char *line, size_t length)
 	return cut_name(line, length, &name, &value);
 }
 
+enum field {
+	FIELD_HOST,
+	FIELD_LENGTH,
+	FIELD_ENCODING,
+	FIELD_EXPECT,
+	FIELD_CONNECTION,
+	FIELD_AUTHORIZATION,
+	FIELD_TYPE,
+	FIELD_ORIGIN,
+	N_FIELDS
+};
+
+static const struct known {
+	const char *name;
+	bool (*take)(struct head *, struct piece,
+		struct refusal *); /* NULL: what it says is not of the framing */
+	const char *
+		twice; /* why it may not be there again, as one would be overlooked; NULL: it may */
+	bool evhttp_looks; /* which does not skip a tab in front of a value */
+} known_fields[N_FIELDS] = {
+  /* clang-format off */
+	[FIELD_HOST] = {"Host", take_host, "more than one Host", false},
+	[FIELD_LENGTH] = {"Content-Length", take_length, "more than one Content-Length", true},
+	[FIELD_ENCODING] = {"Transfer-Encoding", take_encoding, "more than one Transfer-Encoding", true},
+	[FIELD_EXPECT] = {"Expect", take_expectation, NULL, true},
+	[FIELD_CONNECTION] = {"Connection", take_connection, NULL, false},
+	[FIELD_AUTHORIZATION] = {"Authorization", NULL, "more than one Authorization", false},
+	[FIELD_TYPE] = {"Content-Type", NULL, "more than one Content-Type", false},
+	[FIELD_ORIGIN] = {"Origin", NULL, "more than one Origin", false},
+  /* clang-format on */
+};
+
+static bool
+has_field(const struct head *head, enum field field)
+{
+	return (head->seen & 1u << field) != 0;
+}
+
+static bool
+take_known(struct head *head, enum field field, struct piece value, struct refusal *refusal)
+{
+	const struct known *known = &known_fields[field];
+	if (known->twice != NULL && has_field(head, field))
+		return refuse(refusal, 400, known->twice);
+	if (known->evhttp_looks && memchr(value.text, '\t', value.length) != NULL)
+		return refuse(refusal, 400, "a tab where a space would do");
+	head->seen |= 1u << field;
+	return known->take == NULL || known->take(head, trim(value), refusal);
+}
+
 bool
 head_take_field(struct head *head, const char *line, size_t length, struct refusal *refusal)
 {
-	static const struct {
-		const char *name;
-		bool (*take)(struct head *, struct piece, struct refusal *);
-		bool evhttp_looks; /* which does not skip a tab in front of a value */
-	} known[] = {
-		{"Host",              take_host,        false},
-		{"Content-Length",    take_length,      true },
-		{"Transfer-Encoding", take_encoding,    true },
-		{"Expect",            take_expectation, true },
-		{"Connection",        take_connection,  false},
-	};
 	struct piece name, value;
 	if (length > 0 && (*line == ' ' || *line == '\t'))
 		return refuse(refusal, 400, "a header field is folded");
 	if (!cut_name(line, length, &name, &value))
 		return refuse(refusal, 400, "a header field is malformed");
 	head->fields++;
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-		if (!is_text(name, known[i].name))
-			continue;
-		if (known[i].evhttp_looks && memchr(value.text, '\t', value.length) != NULL)
-			return refuse(refusal, 400, "a tab where a space would do");
-		return known[i].take(head, trim(value), refusal);
-	}
+	for (size_t i = 0; i < N_FIELDS; i++)
+		if (is_text(name, known_fields[i].name))
+			return take_known(head, (enum field)i, value, refusal);
 	return true;
 }
 
 bool
 head_end(struct head *head, struct refusal *refusal)
 {
-	if (head->hosts == 0 && !head->is_old)
+	bool is_encoded = has_field(head, FIELD_ENCODING);
+	if (!has_field(head, FIELD_HOST) && !head->is_old)
 		return refuse(refusal, 400, "Host is missing");
-	if (head->encodings > 0 && head->lengths > 0)
+	if (is_encoded && has_field(head, FIELD_LENGTH))
 		return refuse(refusal, 400, "both Content-Length and Transfer-Encoding");
-	if (head->encodings > 0 && head->is_old)
+	if (is_encoded && head->is_old)
 		return refuse(refusal, 400, "HTTP/1.0 has no Transfer-Encoding");
 	bool has_body = head->is_chunked || head->length > 0;
 	if (has_body && head->forbids_body)

@@ -14,7 +14,7 @@ struct refusal {
 /* What is known of a head so far. Starts zeroed. */
 struct head {
 	size_t fields;
-	unsigned hosts, lengths, encodings;
+	unsigned seen; /* which of those that are known */
 	bool is_old; /* HTTP/1.0 */
 	bool is_head, forbids_body; /* by its method */
 	bool is_chunked;

@@ -275,7 +275,7 @@ tokens_parse(const char *data, size_t length, bool strict_projects, struct error
 	if (tokens->arena != NULL && yaml_parse(&document, data, length) == 0 &&
 		document.first != NULL)
 		read_all(tokens, document.first, strict_projects, errors);
-	else if (errors->count == 0 && !arena_failed(errors->arena))
+	else if (tokens->arena != NULL && errors->count == 0 && !arena_failed(errors->arena))
 		errors_add(errors, ERROR_SYNTAX, 1, 1,
 			"no token, so nobody could ask\npromptd token new makes one");
 	if (tokens->arena != NULL && errors->count == 0 && !arena_failed(tokens->arena) &&

@@ -41,13 +41,15 @@ access_of(const struct request *request, int64_t start_us, struct access *access
 		[METHOD_OPTIONS] = "OPTIONS",
 		[METHOD_OTHER] = "other",
 	};
-	const char *uri = request->uri != NULL ? request->uri : "";
+	bool is_known = request->uri != NULL;
+	const char *uri = is_known ? request->uri : "";
 	*access = (struct access){.start_us = start_us};
 	memcpy(access->id, request->id, sizeof(access->id));
 	snprintf(access->peer, sizeof(access->peer), "%s", request->peer);
 	snprintf(access->token, sizeof(access->token), "%s",
 		request->token != NULL ? request->token->name : "");
-	snprintf(access->method, sizeof(access->method), "%s", methods[request->method]);
+	snprintf(access->method, sizeof(access->method), "%s",
+		is_known ? methods[request->method] : "");
 	snprintf(access->path, sizeof(access->path), "%.*s", (int)strcspn(uri, "?#"), uri);
 }
 
@@ -97,7 +99,7 @@ access_note(const struct access *access, const struct reply *reply)
 }
 
 void
-access_note_unread(int descriptor, int status, const char *reason)
+access_note_unread(int descriptor, const char *id, int status, const char *reason)
 {
 	struct access access = {0};
 	struct log_field fields[N_WHO + 3];
@@ -106,7 +108,7 @@ access_note_unread(int descriptor, int status, const char *reason)
 		struct sockaddr_storage storage;
 	} address;
 	socklen_t size = sizeof(address);
-	request_id_make(access.id);
+	snprintf(access.id, sizeof(access.id), "%s", id);
 	if (getpeername(descriptor, &address.any, &size) == 0)
 		getnameinfo(&address.any, size, access.peer, sizeof(access.peer), NULL, 0,
 			NI_NUMERICHOST);

@@ -34,4 +34,4 @@ bool access_is_due(const struct api *, int status);
 bool access_note(const struct access *, const struct reply *);
 
 /* Note that a connection is refused whose requests cannot be read. */
-void access_note_unread(int descriptor, int status, const char *reason);
+void access_note_unread(int descriptor, const char *id, int status, const char *reason);

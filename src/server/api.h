@@ -66,7 +66,7 @@ struct request {
 	struct grant grant; /* the worker's to end */
 	const struct token *token; /* that was presented; NULL: none was needed */
 	enum method method;
-	const char *uri;
+	const char *uri; /* NULL where what was asked, and how, is not known */
 	struct target target;
 	const char *authorization, *content_type, *host, *origin; /* NULL where absent */
 	const char *body;

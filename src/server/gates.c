@@ -2,7 +2,6 @@
 #include "server/gates.h"
 
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,6 +24,8 @@ enum {
 	SWEEP_MS = 250,
 	LINGER_SHARE = 8, /* of the connections that there may be */
 	COMPLAIN_MS = 10000, /* at most so often */
+	YOUNG_MS =
+		500, /* so long a connection without a byte may still bring a request, or its TLS */
 };
 
 struct connection {
@@ -251,18 +252,17 @@ static void
 on_accept_error(struct evconnlistener *listener, void *context)
 {
 	static atomic_llong told_ms; /* by any worker */
-	long long now_ms = clock_ms(), before_ms = atomic_load(&told_ms);
-	bool is_full = errno == EMFILE || errno == ENFILE;
+	int reason = errno;
 	(void)context;
 	evconnlistener_disable(listener);
-	if (before_ms != 0 && now_ms < before_ms + COMPLAIN_MS)
-		return;
-	if (atomic_compare_exchange_strong(&told_ms, &before_ms, now_ms))
+	if (log_is_due(&told_ms, COMPLAIN_MS))
 		log_write(LOG_LEVEL_WARN,
-			is_full ? "no descriptor is left for a new connection: raise the limit "
+			reason == EMFILE || reason == ENFILE
+				? "no descriptor is left for a new connection: raise the limit "
 				  "(ulimit -n)"
-				: "a connection cannot be accepted",
-			LOG_END);
+				: "a connection cannot be accepted: it is tried again, four times "
+				  "a second",
+			LOG_TEXT("reason", strerror(reason)), LOG_END);
 }
 
 struct gates *
@@ -334,8 +334,10 @@ gates_drain(struct gates *gates)
 bool
 gates_are_busy(const struct gates *gates)
 {
+	int64_t young_ms = clock_ms() - YOUNG_MS + gates->limits->first_ms;
 	for (const struct connection *at = gates->adopted; at != NULL; at = at->next)
-		if (at->gate.phase != PHASE_FIRST && at->gate.phase != PHASE_IDLE)
+		if (at->gate.phase == PHASE_FIRST ? at->gate.deadline_ms > young_ms
+						  : at->gate.phase != PHASE_IDLE)
 			return true;
 	return gates->fresh != NULL;
 }
@@ -348,11 +350,11 @@ gates_leave(struct gates *gates)
 
 /* Somebody asks for http:// where there is https:// alone, and has been told so. */
 static void
-on_plain(void *context)
+on_plain(void *context, const char *id)
 {
 	const struct connection *connection = context;
 	int descriptor = bufferevent_getfd(connection->gate.bufev);
-	access_note_unread(descriptor, 400, "HTTP without TLS");
+	access_note_unread(descriptor, id, 400, "HTTP without TLS");
 	lingers_add(connection->gates->lingers, descriptor);
 }
 

@@ -30,7 +30,7 @@ void gates_guard(struct gates *, struct evhttp_bound_socket *);
 /* Take all connections that are queued: no more are to come. */
 void gates_drain(struct gates *);
 
-/* Whether a request has begun to arrive, or its reply is not out. */
+/* Whether a request has begun to arrive or, on a connection that is new, may be about to; or its reply is not out. */
 bool gates_are_busy(const struct gates *);
 
 /* Stop watching over the socket, before it is closed. */

@@ -2,6 +2,7 @@
 #include "server/http.h"
 
 #include <arpa/inet.h>
+#include <sys/queue.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -268,22 +269,34 @@ prepare(struct evhttp_request *request, struct reply *reply, const struct http_t
 	return method == METHOD_HEAD || reply->status == 304 ? 0 : move_body(reply, out);
 }
 
-/* The address that a request comes from: behind a proxy, the one that the proxy has added last. */
+/* The last element of the last header of a name, which is what a proxy has added (RFC 9110 section 5.3), or NULL. */
+static const char *
+find_added(struct evhttp_request *request, const char *name)
+{
+	const char *added = NULL;
+	const struct evkeyval *field;
+	TAILQ_FOREACH(field, evhttp_request_get_input_headers(request), next)
+	{
+		if (evutil_ascii_strcasecmp(field->key, name) == 0)
+			added = field->value;
+	}
+	const char *comma = added != NULL ? strrchr(added, ',') : NULL;
+	if (comma != NULL)
+		added = comma + 1;
+	return added != NULL ? added + strspn(added, " \t") : NULL;
+}
+
+/* The address that a request comes from. */
 static const char *
 find_peer(struct evhttp_request *request, bool behind_proxy)
 {
-	const char *forwarded = behind_proxy ? find_header(request, "X-Forwarded-For") : NULL;
+	const char *forwarded = behind_proxy ? find_added(request, "X-Forwarded-For") : NULL;
 	struct in6_addr address;
 	char *peer = NULL;
 	ev_uint16_t port;
-	if (forwarded != NULL) {
-		const char *comma = strrchr(forwarded, ',');
-		if (comma != NULL)
-			forwarded = comma + 1 + strspn(comma + 1, " \t");
-		if (inet_pton(AF_INET, forwarded, &address) == 1 ||
-			inet_pton(AF_INET6, forwarded, &address) == 1)
-			return forwarded;
-	}
+	if (forwarded != NULL && (inet_pton(AF_INET, forwarded, &address) == 1 ||
+					 inet_pton(AF_INET6, forwarded, &address) == 1))
+		return forwarded;
 	evhttp_connection_get_peer(evhttp_request_get_connection(request), &peer, &port);
 	return peer != NULL ? peer : "";
 }

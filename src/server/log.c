@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -15,23 +14,27 @@
 #include "core/error.h"
 #include "core/json_put.h"
 #include "core/text.h"
+#include "server/clock.h"
 
 enum {
 	MOST_BYTES = 1000, /* of a text */
-	PATIENCE_MS = 1000, /* with a reader who does not read */
+	PATIENCE_MS = 1000, /* with a reader who is slow, … */
+	IMPATIENCE_MS = 60000, /* … and how long there is none after that */
+	COMPLAIN_MS = 10000, /* at most so often */
 };
 
 /* Where lines go. */
 struct sink {
 	int descriptor;
 	bool json;
-	atomic_bool is_stalled; /* nobody read the last time: not waited for again */
+	atomic_llong patient_ms; /* from when on it may be waited for its reader, on clock_ms() */
 	atomic_bool is_torn; /* the last line may have no end */
 };
 
 static struct sink log_sink = {.descriptor = STDERR_FILENO};
 static struct sink audit_sink = {.descriptor = -1, .json = true}; /* -1: the log's */
 static const char *audit_path;
+static atomic_ullong n_lost, n_lost_audit;
 static bool is_silent;
 
 static const char *const level_names[] = {
@@ -118,15 +121,27 @@ put_start(struct buffer *out, enum log_level level, const char *message, bool js
 	put_text(out, message, json);
 }
 
-/* Whether a line can be written at once, or soon: a worker that waited for who reads the log would answer nobody. */
+bool
+log_is_due(atomic_llong *told_ms, int64_t every_ms)
+{
+	long long now_ms = clock_ms(), before_ms = atomic_load(told_ms);
+	return (before_ms == 0 || now_ms >= before_ms + every_ms) &&
+	       atomic_compare_exchange_strong(told_ms, &before_ms, now_ms);
+}
+
+/* Whether a line can be written at once or, rarely, soon: a worker that always waited for a slow reader of the log would be as
+ * slow. */
 static bool
 is_taken(struct sink *sink)
 {
-	struct pollfd poll_entry = {.fd = sink->descriptor, .events = POLLOUT};
-	int patience_ms = atomic_load(&sink->is_stalled) ? 0 : PATIENCE_MS;
-	int ready = poll(&poll_entry, 1, patience_ms);
-	atomic_store(&sink->is_stalled, ready == 0);
-	return ready != 0;
+	struct pollfd ready = {.fd = sink->descriptor, .events = POLLOUT};
+	long long now_ms = clock_ms(), patient_ms = atomic_load(&sink->patient_ms);
+	if (poll(&ready, 1, 0) != 0)
+		return true;
+	return now_ms >= patient_ms &&
+	       atomic_compare_exchange_strong(
+		       &sink->patient_ms, &patient_ms, now_ms + IMPATIENCE_MS) &&
+	       poll(&ready, 1, PATIENCE_MS) != 0;
 }
 
 static bool
@@ -155,6 +170,8 @@ write_to(struct sink *sink, enum log_level level, const char *message,
 		put_field(&line, fields, sink->json);
 	buffer_puts(&line, sink->json ? "}\n" : "\n");
 	bool is_written = write_line(sink, &line);
+	if (!is_written)
+		atomic_fetch_add(sink == &audit_sink ? &n_lost_audit : &n_lost, 1);
 	buffer_finish(&line);
 	return is_written;
 }
@@ -215,13 +232,35 @@ log_reopen_audit(void)
 		return;
 	}
 	/* In one step: other threads write meanwhile. */
-	dup3(descriptor, audit_sink.descriptor, O_CLOEXEC);
+	while (dup3(descriptor, audit_sink.descriptor, O_CLOEXEC) < 0 && errno == EINTR)
+		continue;
 	close(descriptor);
 }
 
 bool
 log_audit(enum log_level level, const char *message, const struct log_field *fields)
 {
-	return write_to(
-		audit_sink.descriptor >= 0 ? &audit_sink : &log_sink, level, message, fields);
+	static atomic_llong told_ms;
+	if (audit_sink.descriptor < 0)
+		return log_write_fields(level, message, fields);
+	if (write_to(&audit_sink, level, message, fields))
+		return true;
+	if (log_is_due(&told_ms, COMPLAIN_MS))
+		log_write(LOG_LEVEL_ERROR,
+			"the audit log cannot be written, so nothing is created: make room there",
+			LOG_TEXT("file", audit_path), LOG_END);
+	log_write_fields(level, message, fields);
+	return false;
+}
+
+unsigned long long
+log_lost(void)
+{
+	return atomic_load(&n_lost);
+}
+
+unsigned long long
+log_lost_audit(void)
+{
+	return atomic_load(&n_lost_audit);
 }

@@ -1,7 +1,9 @@
 /* log.h -- one line on stderr for each fact. */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 struct error;
 
@@ -31,6 +33,14 @@ void log_write(enum log_level, const char *message, ...);
 /* The same with an array of fields that LOG_END ends. Returns whether it is written. */
 bool log_write_fields(enum log_level, const char *message, const struct log_field *);
 
+/* Whether something may be told again that happens more often than it is worth telling; each such place has a static time of
+ * its own. Any thread. */
+bool log_is_due(atomic_llong *told_ms, int64_t every_ms);
+
+/* How many lines were lost, and how many of those that are audited could not be put where they belong. Any thread. */
+unsigned long long log_lost(void);
+unsigned long long log_lost_audit(void);
+
 /* Add what is audited to a file, which only its owner may read, as JSON lines. Without it they are lines of the log. Returns
  * -1 with an error. Before other threads start. */
 int log_open_audit(const char *path, struct error *);
@@ -38,5 +48,5 @@ int log_open_audit(const char *path, struct error *);
 /* Go on in a new file, as the old one was moved away. Main thread only. */
 void log_reopen_audit(void);
 
-/* Write a line of who did what. Returns whether it is written. Any thread. */
+/* Write a line of who did what. Returns whether it is written; if it is not, it is a line of the log. Any thread. */
 bool log_audit(enum log_level, const char *message, const struct log_field *);

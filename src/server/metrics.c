@@ -12,6 +12,7 @@
 #include "core/unit.h"
 #include "server/clock.h"
 #include "server/figures.h"
+#include "server/log.h"
 #include "server/traffic.h"
 
 #define PREFIX "promptd_"
@@ -321,6 +322,17 @@ put_connections(struct buffer *out, const struct metrics_terms *terms)
 	put_one(out, "http_connections", "Connections that are open.", (double)open);
 }
 
+static void
+put_log(struct buffer *out)
+{
+	put_head(out, "log_lines_lost_total", "counter",
+		"Lines of the log that nobody read in time.");
+	buffer_printf(out, PREFIX "log_lines_lost_total %llu\n", log_lost());
+	put_head(out, "audit_lines_lost_total", "counter",
+		"Lines that could not be written to the audit log.");
+	buffer_printf(out, PREFIX "audit_lines_lost_total %llu\n", log_lost_audit());
+}
+
 void
 metrics_put(const struct metrics_terms *terms, struct buffer *out)
 {
@@ -346,6 +358,7 @@ metrics_put(const struct metrics_terms *terms, struct buffer *out)
 	put_holds(out, figures);
 	put_requests(out, terms);
 	put_connections(out, terms);
+	put_log(out);
 	if (terms->per_prompt && terms->snapshot != NULL)
 		put_prompts(out, terms->snapshot);
 }

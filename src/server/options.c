@@ -184,6 +184,7 @@ DURATION(head_timeout)
 DURATION(body_timeout)
 DURATION(reply_timeout)
 DURATION(idle_timeout)
+DURATION(drain_delay)
 
 #undef DURATION
 
@@ -439,6 +440,8 @@ const struct option_row option_rows[] = {
 		"within which a client has taken its reply (default 60s)", SERVE},
 	{"idle-timeout", "TIME", set_idle_timeout,
 		"for which a connection is kept for another request (default 75s)", SERVE},
+	{"drain-delay", "TIME", set_drain_delay,
+		"how long to serve on after SIGTERM, while /ready is red already (default 0s)", SERVE},
 	{"no-prompt-metrics", NULL, set_no_prompt_metrics,
 		"do not count requests by prompt at /metrics", SERVE},
 	{"allow-anonymous", NULL, set_allow_anonymous,

@@ -56,7 +56,7 @@ struct options {
 	const char *log_format; /* "auto", "text" or "json" */
 	int64_t quiet_ms, max_latency_ms, settle_ms, poll_ms, delete_grace_ms;
 	int64_t empty_grace_ms, git_wait_ms;
-	int64_t head_timeout_ms, body_timeout_ms, reply_timeout_ms, idle_timeout_ms;
+	int64_t head_timeout_ms, body_timeout_ms, reply_timeout_ms, idle_timeout_ms, drain_delay_ms;
 	size_t max_connections;
 	bool hold_bad_files, strict_start, ready_when_clean, no_prompt_metrics, strict_projects;
 	bool links_lead_anywhere, without_inotify;

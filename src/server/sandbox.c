@@ -233,15 +233,25 @@ put_places(const struct plan *plan, unsigned rights, struct buffer *out)
 		buffer_puts(out, "nothing");
 }
 
-/* Best effort: each is a wall of its own. */
-static void
-drop_privileges(void)
+/* Each is a wall of its own. Returns -1 with an error where one is missing. */
+static int
+drop_privileges(struct error *error)
 {
 	const struct rlimit none = {0, 0};
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 || setrlimit(RLIMIT_CORE, &none) != 0)
-		log_write(LOG_LEVEL_WARN, "not every privilege could be dropped",
-			LOG_TEXT("reason", strerror(errno)), LOG_END);
+	int reason = 0;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+		reason = errno;
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+		reason = errno;
+	if (setrlimit(RLIMIT_CORE, &none) != 0)
+		reason = errno;
+	if (reason == 0)
+		return 0;
+	error_set(error,
+		"not every privilege could be dropped: %s\nuse a kernel that allows prctl(2) and "
+		"setrlimit(2), or say --sandbox off",
+		strerror(reason));
+	return -1;
 }
 
 static void
@@ -260,7 +270,7 @@ sandbox_enter(struct sandbox *sandbox, const struct sandbox_terms *terms)
 	struct plan plan = {.arena = arena_new()};
 	int version = -1;
 	*sandbox = (struct sandbox){0};
-	drop_privileges();
+	bool is_dropped = drop_privileges(&sandbox->problem) == 0;
 	if (plan.arena != NULL && stat("/", &plan.top) == 0)
 		make_plan(&plan, terms);
 	if (plan.arena == NULL || arena_failed(plan.arena) || plan.places.failed)
@@ -278,16 +288,17 @@ sandbox_enter(struct sandbox *sandbox, const struct sandbox_terms *terms)
 			put_places(&plan, MAY_READ, &sandbox->reads);
 	}
 	finish_plan(&plan);
-	return is_in_force ? 0 : -1;
+	sandbox->is_whole = is_in_force && is_dropped;
+	return sandbox->is_whole ? 0 : -1;
 }
 
 void
 sandbox_tell(const struct sandbox *sandbox)
 {
-	if (sandbox->landlock == 0) {
+	if (!sandbox->is_whole)
 		log_write(LOG_LEVEL_WARN, sandbox->problem.message, LOG_END);
+	if (sandbox->landlock == 0)
 		return;
-	}
 	log_write(LOG_LEVEL_INFO, "sandboxed", LOG_NUMBER("landlock", sandbox->landlock),
 		LOG_TEXT("reads_below", sandbox->reads.failed ? "?" : sandbox->reads.data),
 		LOG_TEXT("writes_below", sandbox->writes.failed ? "?" : sandbox->writes.data),

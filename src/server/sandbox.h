@@ -19,10 +19,11 @@ struct sandbox_terms {
 
 /* What came of it. */
 struct sandbox {
+	bool is_whole;
 	int landlock; /* the version of its rules that are in force; 0: none */
 	bool is_fixed; /* something stands in / and was opened itself */
 	struct buffer reads, writes; /* the places, for people */
-	struct error problem; /* why Landlock is not in force */
+	struct error problem; /* of one that is not whole */
 };
 
 /* Confine the process for good: no new privileges, no core dumps, no tracer of the same user; and by Landlock no other
@@ -38,7 +39,7 @@ struct sandbox {
  * opened: what stands there is opened itself, and one that replaces it is not. Where that leaves nothing to open, as
  * for a directory that is to appear in /, reading is not confined. What is open already stays so.
  *
- * For this thread and those that it starts. Returns -1 where Landlock is not in force, with the problem; the rest is. */
+ * For this thread and those that it starts. Returns -1 where some of it could not be had, with the problem; the rest is. */
 int sandbox_enter(struct sandbox *, const struct sandbox_terms *);
 
 /* Log what came of it. */

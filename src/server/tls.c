@@ -18,6 +18,7 @@
 
 #include "core/error.h"
 #include "server/log.h"
+#include "server/request_id.h"
 #include "server/sandbox.h"
 #include "server/settled.h"
 
@@ -35,16 +36,17 @@ on_info(const SSL *session, int where, int result)
 	static const char body[] =
 		"{\"detail\":\"Bad request: this port speaks TLS: ask for it with https://\"}";
 	const struct tls_peer *peer = SSL_get_app_data(session);
-	char answer[256];
+	char id[REQUEST_ID_BYTES], answer[320];
 	if (where != SSL_CB_ACCEPT_EXIT || result > 0 ||
 		ERR_GET_REASON(ERR_peek_error()) != SSL_R_HTTP_REQUEST)
 		return;
+	request_id_make(id);
 	int length = snprintf(answer, sizeof(answer),
 		"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\n"
-		"Content-Length: %zu\r\nConnection: close\r\n\r\n%s",
-		sizeof(body) - 1, body);
+		"X-Request-Id: %s\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s",
+		id, sizeof(body) - 1, body);
 	if (send(SSL_get_fd(session), answer, (size_t)length, MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
-		peer->on_plain(peer->context);
+		peer->on_plain(peer->context, id);
 }
 
 /* A key with a password is refused; OpenSSL would ask for it on the terminal. */

@@ -22,7 +22,7 @@ int64_t tls_refresh(struct tls *, int64_t now_ms);
 
 /* Who is told that a client spoke HTTP without TLS and has got an answer to that. */
 struct tls_peer {
-	void (*on_plain)(void *context);
+	void (*on_plain)(void *context, const char *id); /* the answer's */
 	void *context;
 };
 

@@ -3,8 +3,8 @@
 
 #include <stddef.h>
 
-const int traffic_statuses[N_STATUSES] = {
-	200, 304, 400, 401, 403, 404, 405, 408, 409, 413, 415, 422, 429, 500, 503, 507, 0};
+const int traffic_statuses[N_STATUSES] = {200, 204, 304, 400, 401, 403, 404, 405, 408, 409, 413,
+	414, 415, 417, 422, 429, 431, 500, 501, 503, 505, 507, 0};
 
 void
 traffic_count(struct traffic *traffic, enum endpoint endpoint, int status, uint64_t microseconds)

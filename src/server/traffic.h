@@ -6,7 +6,7 @@
 #include "server/figures.h"
 #include "server/route.h"
 
-enum { N_STATUSES = 17 };
+enum { N_STATUSES = 23 };
 
 /* Those that are counted one by one; the last, 0, stands for all others. */
 extern const int traffic_statuses[N_STATUSES];

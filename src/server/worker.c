@@ -34,6 +34,7 @@ enum {
 	DRAIN_MOST_MS = 10000, /* what is not done by then is cut */
 	DRAIN_CHECK_MS = 20,
 	COMPLAIN_MS = 1000, /* at most so often */
+	MOST_HELD_BYTES = 64 * 1024 * 1024, /* for clients who do not read what they asked for */
 };
 
 struct worker {
@@ -51,6 +52,7 @@ struct worker {
 	struct door door;
 	struct exchange *unused;
 	size_t in_flight; /* requests whose reply is not yet out */
+	size_t held_bytes; /* of their bodies that are nobody else's */
 	int64_t drain_began_ms;
 
 	int wake; /* an eventfd */
@@ -68,6 +70,7 @@ struct exchange {
 	struct evhttp_request *request;
 	enum endpoint endpoint;
 	int64_t start_us;
+	size_t held_bytes;
 };
 
 static void
@@ -77,6 +80,7 @@ end_exchange(struct exchange *exchange)
 	exchange->next = worker->unused;
 	worker->unused = exchange;
 	worker->in_flight--;
+	worker->held_bytes -= exchange->held_bytes;
 }
 
 static void on_reply_sent(struct evhttp_request *, void *exchange);
@@ -119,11 +123,25 @@ on_closed_early(void *owner)
 	end_exchange(exchange);
 }
 
+/* Count what a reply holds until it is read, or give it up. */
+static void
+hold_body(struct exchange *exchange, struct reply *reply)
+{
+	struct worker *worker = exchange->worker;
+	if (worker->held_bytes + reply->body.length > MOST_HELD_BYTES) {
+		reply->retry_after_ms = 1000;
+		reply_error(reply, 503, "Too many replies are on their way");
+	}
+	exchange->held_bytes = reply->body.length;
+	worker->held_bytes += exchange->held_bytes;
+}
+
 static void
 send_reply(struct worker *worker, struct evhttp_request *request, struct reply *reply,
 	const struct snapshot *snapshot, const char *id)
 {
 	struct gate *gate = gates_find(worker->gates, request);
+	hold_body(gate->owner, reply);
 	bool is_draining = atomic_load_explicit(&worker->draining, memory_order_relaxed);
 	gate_begin_reply(gate);
 	http_send(request, reply,
@@ -295,9 +313,7 @@ static void
 on_library_message(int severity, const char *message)
 {
 	static atomic_llong told_ms; /* by any worker */
-	long long now_ms = clock_ms(), before_ms = atomic_load(&told_ms);
-	if (severity >= EVENT_LOG_WARN && (before_ms == 0 || now_ms >= before_ms + COMPLAIN_MS) &&
-		atomic_compare_exchange_strong(&told_ms, &before_ms, now_ms))
+	if (severity >= EVENT_LOG_WARN && log_is_due(&told_ms, COMPLAIN_MS))
 		log_write(severity == EVENT_LOG_WARN ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR, message,
 			LOG_TEXT("from", "libevent"), LOG_END);
 }

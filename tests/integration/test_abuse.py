@@ -6,6 +6,7 @@ import re
 import signal
 import stat
 import subprocess
+import time
 import unittest
 from pathlib import Path
 
@@ -89,6 +90,12 @@ class WrongTokens(AbuseTest):
             line = self.lines_of(server, response.headers["X-Request-Id"])[0]
             self.assertEqual(line["peer"], peer, header)
 
+    def test_the_line_that_the_proxy_added_counts(self):
+        server = self.serve_tokens("--behind-proxy", tokens=ADMITTED + entry("all", "all"))
+        reply = server.raw(b"GET /prompts HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 6.6.6.6\r\n"
+                           b"X-Forwarded-For: 10.9.9.9\r\n\r\n")[0]
+        self.assertEqual(self.lines_of(server, reply.headers["X-Request-Id"])[0]["peer"], "10.9.9.9")
+
     def test_without_one_nobody_says_who_he_is(self):
         server = self.serve_tokens(tokens=ADMITTED + entry("all", "all"))
         response = self.ask(server, "wrong", "/prompts", **{"X-Forwarded-For": "10.1.2.3"})
@@ -154,7 +161,8 @@ class Refusals(AbuseTest):
             with self.subTest(status):
                 response = server.raw(data)[0]
                 self.assertEqual(response.status, status)
-                self.assertNotIn("path", self.refused(server, response))
+                line = self.refused(server, response)
+                self.assertEqual([key for key in ("method", "path") if key in line], [])
 
     def test_who_may_not(self):
         server = self.serve_tokens(tokens=ADMITTED + entry("all", "all"))
@@ -215,7 +223,7 @@ class Audit(AbuseTest):
     BODY = {"prompt_id": "new", "prompt_template": "x"}
 
     def serve_audited(self, path, *args):
-        tokens = ADMITTED + entry("all", "all")
+        tokens = ADMITTED + entry("all", "all", rights=["read", "admin"])
         return self.serve_tokens("--writable", "--audit-log", str(path), *args, tokens=tokens, files={})
 
     def write(self, server, token="writer", **body):
@@ -252,6 +260,12 @@ class Audit(AbuseTest):
         self.assertEqual(server.file_names(), [])
         self.assertEqual(self.ask(server, "good", "/prompts").status, 200)
         self.assertEqual(self.ask(server, "wrong", "/prompts").status, 401)
+        for told in ("write begins", "request refused"):  # there it is lost, so the log has it
+            wait_until(lambda t=told: t in server.messages(), told)
+        complaint = "the audit log cannot be written, so nothing is created: make room there"
+        self.assertEqual(server.messages().count(complaint), 1)
+        figures = self.ask(server, "all", "/metrics").body.decode()
+        self.assertRegex(figures, r"(?m)^promptd_audit_lines_lost_total [1-9]")
 
     def test_a_write_whose_end_cannot_be_recorded_is_not_acknowledged(self):
         """The record is a pipe that has room for one line."""
@@ -303,6 +317,33 @@ class Audit(AbuseTest):
 
 
 class StalledLog(unittest.TestCase):
+    def test_a_reader_who_is_slow_makes_nobody_slow(self):
+        """He takes a page of a full pipe again and again: promptd waits for him once."""
+        with subprocess.Popen([binary(), "--listen", "127.0.0.1:0", "--access-log", "--workers", "1", str(PROMPTS_D)],
+                              stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, bufsize=0,
+                              env=clean_environment()) as process:
+            try:
+                line = b""
+                while b"listening on" not in line:
+                    line = process.stderr.readline()
+                port = int(re.search(rb"127\.0\.0\.1:(\d+)", line)[1])
+                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE)
+                waits = 0
+                for number in range(2000):
+                    begun = time.monotonic()
+                    self.assertEqual(ask(connection, "GET", "/ready").status, 200)
+                    waits += time.monotonic() - begun > 0.9  # he was waited for in vain
+                    if number > 600 and number % 100 == 0:
+                        os.read(process.stderr.fileno(), 4096)
+                figures = ask(connection, "GET", "/metrics").body.decode()
+                connection.close()
+                self.assertLess(waits, 3)
+                self.assertRegex(figures, r"(?m)^promptd_log_lines_lost_total [1-9]")
+                process.send_signal(signal.SIGTERM)
+                self.assertEqual(process.wait(DEADLINE), 0)
+            finally:
+                process.kill()
+
     def test_a_reader_who_does_not_read_stops_nobody(self):
         """The log is a pipe that is full: promptd answers, and ends when it is told to."""
         with subprocess.Popen([binary(), "--listen", "127.0.0.1:0", "--access-log", "--workers", "1", str(PROMPTS_D)],

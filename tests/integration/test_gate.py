@@ -47,6 +47,15 @@ BAD = {
     "no Host": (400, b"GET /ready HTTP/1.1\r\n\r\n"),
     "two Hosts": (400, GET + HOST + b"\r\n"),
     "a bad Host": (400, b"GET /ready HTTP/1.1\r\nHost: a b\r\n\r\n"),
+    "an IP literal of a port": (400, b"GET http://[:]/ HTTP/1.1\r\n" + HOST + b"\r\n"),
+    "an IP literal of another kind": (400, b"GET http://[1.2.3.4]/ HTTP/1.1\r\n" + HOST + b"\r\n"),
+    "an IP literal that is too large": (400, b"GET http://[fffff::1]/ HTTP/1.1\r\n" + HOST + b"\r\n"),
+    "a Host with two ports": (400, b"GET /ready HTTP/1.1\r\nHost: a:1:2\r\n\r\n"),
+    "a Host that is half a literal": (400, b"GET /ready HTTP/1.1\r\nHost: [::1\r\n\r\n"),
+    "a Host with a bad escape": (400, b"GET /ready HTTP/1.1\r\nHost: %zz\r\n\r\n"),
+    "two Authorizations": (400, GET + b"Authorization: Bearer a\r\nAuthorization: Bearer b\r\n\r\n"),
+    "two Content-Types": (400, RENDER + b"Content-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}"),
+    "two Origins": (400, GET + b"Origin: http://a\r\nOrigin: http://b\r\n\r\n"),
     "an empty name": (400, GET + b": x\r\n\r\n"),
     "a control character in a name": (400, GET + b"X\x01Y: z\r\n\r\n"),
     "HTTP/4294967297.1": (400, b"GET /ready HTTP/4294967297.1\r\n" + HOST + b"\r\n"),
@@ -337,6 +346,30 @@ class Deadlines(GateTest):
         wait_until(lambda: self.connections_of(server) == 1, "promptd holds the connection")
         wait_until(lambda: self.connections_of(server) == 0, "it was given up")
 
+    def test_a_client_that_reads_on_and_on(self):
+        """The time is for the whole reply, not from one byte to the next."""
+        server = self.serve("--reply-timeout", "700ms", files={"p.yaml": prompt("x" * 500000)})
+        connection = socket.socket()
+        self.addCleanup(connection.close)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(("127.0.0.1", server.port))
+        connection.sendall(SECOND * 50)
+        wait_until(lambda: connection.recv(100) and self.connections_of(server) == 0, "it was given up")
+
+    def test_readers_of_long_lists_are_not_too_many(self):
+        """What is not shared with other replies takes so much memory and no more."""
+        description = "d" * 900000
+        server = self.serve("--workers", "1", files={f"p{i}.yaml": prompt("x", description=description)
+                                                     for i in range(8)})
+        slow = [self.connect(server) for _ in range(12)]
+        for connection in slow:
+            connection.sendall(b"GET /prompts HTTP/1.1\r\n" + HOST + b"\r\n")
+        wait_until(lambda: server.get("/prompts").status == 503, "there are too many")
+        self.assertEqual(server.litellm("p1").status, 200)
+        for connection in slow:
+            connection.close()
+        wait_until(lambda: server.get("/prompts").status == 200, "it has room again")
+
     def test_the_time_that_an_answer_takes_is_not_the_readers(self):
         strace_works(self)
         server = self.serve("--reply-timeout", "200ms", files={"p.yaml": prompt("x")})
@@ -389,14 +422,15 @@ class Deadlines(GateTest):
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
     def test_slow_clients_take_nothing_from_others(self):
-        server = self.serve(files={"p.yaml": prompt("hello")})
+        times = [word for name in ("head", "body", "idle") for word in (f"--{name}-timeout", "2s")]
+        server = self.serve(*times, files={"p.yaml": prompt("hello")})
         starts = [b"GET /ready HTTP/1.1\r\nX", RENDER + b"Content-Length: 1000\r\n\r\n ", SECOND * 20]
         slow = [self.connect(server) for _ in range(300)]
         for number, connection in enumerate(slow):
             connection.sendall(starts[number % len(starts)])
         for _ in range(100):
             self.assertEqual(server.get("/prompts/p").status, 200)
-        self.assertGreaterEqual(self.connections_of(server), 300)
+        wait_until(lambda: self.connections_of(server) == 0, "all of them were given up")
 
 
 class Draining(GateTest):
@@ -419,6 +453,20 @@ class Draining(GateTest):
         self.assertEqual(replies_in(read_all(head))[0][0], 503, "not ready any more")
         replies = replies_in(b"H" + read_all(many))
         self.assertEqual([reply[0] for reply in replies], [200] * 200)
+        self.assertEqual(server.wait_for_exit(), 0)
+
+
+    def test_a_new_connection_has_time_for_its_request(self):
+        server = self.serve("--workers", "1", files={"p.yaml": prompt("hello")})
+        server.freeze()
+        young = self.connect(server)
+        server.signal(signal.SIGTERM)
+        server.thaw()
+        wait_until(lambda: [m for m in server.messages() if m == "stopping"], "it stops")
+        begun = time.monotonic()
+        wait_until(lambda: time.monotonic() > begun + 0.2, "longer than it takes to see nothing is under way")
+        young.sendall(SECOND)
+        self.assertEqual(replies_in(read_all(young))[0][0], 200)
         self.assertEqual(server.wait_for_exit(), 0)
 
 

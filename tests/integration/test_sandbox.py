@@ -264,6 +264,23 @@ class WithoutLandlock(ServerTest):
         self.assertEqual(ended.returncode, 1)
         self.assertRegex(ended.stderr, r"\Apromptd: not confined by Landlock: this kernel has none\n  use Linux ")
 
+    def test_what_cannot_be_dropped_leaves_the_rest(self):
+        """Each privilege is dropped whether or not another could be."""
+        wrapper = ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=prctl", "-e",
+                   "inject=prctl:error=EINVAL:when=2"]
+        server = self.serve(files=FILES, env=ON, wrapper=wrapper)
+        self.assertTrue(any("not every privilege could be dropped" in message for message in server.messages()))
+        status = Path(f"/proc/{server.process.pid}/status").read_text(encoding="ascii")
+        self.assertIn("NoNewPrivs:\t1", status)
+        self.assertRegex(Path(f"/proc/{server.process.pid}/limits").read_text(encoding="ascii"),
+                         r"Max core file size +0 +0 ")
+        with tempfile.TemporaryDirectory() as directory:
+            ended = subprocess.run([*wrapper, binary(), "--sandbox", "require", "--listen", "127.0.0.1:0", directory],
+                                   capture_output=True, text=True, check=False, timeout=STOP_DEADLINE,
+                                   env=clean_environment(ON))
+        self.assertEqual(ended.returncode, 1)
+        self.assertIn("not every privilege could be dropped", ended.stderr)
+
     def test_require_starts_with_it(self):
         if why_no_landlock():
             self.skipTest(why_no_landlock())

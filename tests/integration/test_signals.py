@@ -6,7 +6,9 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import unittest
+from pathlib import Path
 
 from promptd import (STOP_DEADLINE, Observer, ReloadTest, binary, clean_environment, litellm_path, pause,
                      prompt, text_or_status, wait_until)
@@ -80,6 +82,34 @@ class Ending(SignalTest):
                 server.signal(second)
                 self.assertEqual(server.wait_for_exit(), -second)
                 server.process.returncode = 0  # as it should be
+
+
+    def test_while_the_first_prompts_are_loaded(self):
+        """A file that is never finished keeps it loading."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with tempfile.TemporaryDirectory() as folder, subprocess.Popen(
+                    [binary(), "--listen", "127.0.0.1:0", "--workers", "1", "--settle", "60s", "--max-latency", "60s",
+                     folder], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, env=clean_environment()) as process:
+                Path(folder, "p.yaml").write_text(prompt("x"), encoding="utf-8")
+                try:
+                    tasks = Path(f"/proc/{process.pid}/task")
+                    wait_until(lambda t=tasks: len(list(t.iterdir())) > 1, "a worker runs")
+                    os.utime(Path(folder, "p.yaml"))
+                    process.send_signal(number)
+                    self.assertEqual(process.wait(STOP_DEADLINE), 0)
+                    self.assertNotIn(b"listening", process.stderr.read())
+                finally:
+                    process.kill()
+
+    def test_a_delay_lets_balancers_see_it(self):
+        server = self.serve("--drain-delay", "60s", files={"p.yaml": prompt("x")})
+        self.told_to_stop(server)
+        wait_until(lambda: server.get("/ready").status == 503, "it is not ready")
+        for _ in range(5):  # over new connections
+            self.assertEqual(server.litellm("p").status, 200)
+        server.signal(signal.SIGTERM)
+        self.assertEqual(server.wait_for_exit(), -signal.SIGTERM)
+        server.process.returncode = 0  # that was asked for
 
 
 class Disturbing(SignalTest):
