@@ -3,6 +3,7 @@ import contextlib
 import os
 import random
 import socket
+import ssl
 import struct
 import time
 
@@ -59,8 +60,15 @@ def requests():
             b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + os.urandom(40)]
 
 
-def attack(ports, ended, seed):
-    """Until it is ended; some connections are only held."""
+def secured(connection):
+    """The connection behind a handshake, whoever is there."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context.wrap_socket(connection)
+
+
+def attack(port, secure_port, ended, seed):
+    """Until it is ended; some connections are only held. The port with TLS gets TLS, and what is none."""
     random.seed(seed)
     held = []
     while not ended.is_set():
@@ -69,8 +77,13 @@ def attack(ports, ended, seed):
             connection.close()
             held.remove((until, connection))
         with contextlib.suppress(OSError):
-            connection = socket.create_connection(("127.0.0.1", random.choice(ports)), STAY)
+            with_tls = random.random() < 0.3
+            to = secure_port if with_tls or random.random() < 0.2 else port
+            connection = socket.create_connection(("127.0.0.1", to), STAY)
             held.append((now + random.uniform(0, STAY), connection))
+            if with_tls:
+                connection = secured(connection)
+                held[-1] = (held[-1][0], connection)
             random.choice(WAYS)(connection, random.choice(requests()))
         pause(0.002)
     for _, connection in held:

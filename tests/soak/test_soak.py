@@ -1,9 +1,12 @@
 """Everything at once, for a long time: edits, writes, faults, hostile clients; and good ones, none of whom may see a wrong
 answer. Behind it all, descriptors and memory are back where they were."""
 import contextlib
+import http.client
+import json
 import multiprocessing
 import os
 import random
+import ssl
 import subprocess
 import threading
 import time
@@ -12,7 +15,7 @@ import unittest
 from promptd import DEADLINE, binary, litellm_path, pause, wait_until
 from churn import Churn, Load
 from hostile import attack
-from support import LiveTest, injected, signed_files, strace_works, write_files
+from support import LiveTest, injected, is_whole, rev_of, signed_files, strace_works, write_files
 from test_tls import make_certificate
 from test_tokens import entry
 
@@ -24,15 +27,31 @@ FAULTS = ((["openat"], "error=EACCES:when=2+3"), (["read"], "error=EIO:when=1+4"
           (["openat"], "error=EMFILE:when=1+2"), (["write"], "error=ENOSPC:when=1+2"))
 
 
+def is_of(text, prompt_id):
+    """Whether a text is whole, and that of the prompt that was asked for: "git/p1" is one of the sets one and two."""
+    folder, name = prompt_id.split("/")
+    revs = {"git": "ot", "map": "m", "loose": "le"}[folder]
+    return is_whole(text) and rev_of(text)[0] in revs and text.split("\n")[0].split(" ")[2] == name
+
+
+WRITING = (["fsync"], ["write"])  # which only the server that is written to does
+
+
 class GoodLoad(Load):
     """Readers with a token, who keep their connections."""
 
     def ask(self, link):
         self.sent += 1
         link.sent = None  # no contract: it would remember every text
-        name = self.names[self.sent * 7919 % len(self.names)]
-        link.send(f"GET {litellm_path(name)} HTTP/1.1\r\nHost: localhost\r\n"
+        link.asked = self.names[self.sent * 7919 % len(self.names)]
+        link.send(f"GET {litellm_path(link.asked)} HTTP/1.1\r\nHost: localhost\r\n"
                   "Authorization: Bearer good\r\n\r\n".encode())
+
+    def take(self, link, since):
+        reply = link.read_reply()
+        self.times.append(1000 * (time.perf_counter() - since))
+        self.failed += reply.status != 200
+        self.torn += reply.status == 200 and not is_of(reply.text, link.asked)
 
 
 class Soak(LiveTest):
@@ -41,6 +60,8 @@ class Soak(LiveTest):
         strace_works(self)
         self.ended = multiprocessing.Event()
         self.wrong = []
+        self.secured = 0
+        self.struck = set()
         self.samples = []
 
     def serve_both(self):
@@ -75,12 +96,18 @@ class Soak(LiveTest):
             fault = FAULTS[number % len(FAULTS)]
             server = random.choice((self.server, self.secure))
             if number % 3 == 0:
-                with injected(server, fault) if fault[0] not in (["fsync"], ["write"]) else contextlib.nullcontext():
-                    pause(2)
+                self.strike(self.server if fault[0] in WRITING else server, fault)
             elif number % 3 == 1:
                 self.lack_descriptors(server)
             else:
                 self.disturb(server, number)
+
+    def strike(self, server, fault):
+        """Let calls fail; it may be that none of them was made in that time."""
+        with contextlib.suppress(AssertionError):
+            with injected(server, fault):
+                pause(2)
+            self.struck.add(str(fault))
 
     @staticmethod
     def lack_descriptors(server):
@@ -117,6 +144,25 @@ class Soak(LiveTest):
                 self.wrong.append((prompt_id, response))
             path.unlink(missing_ok=True)
 
+    def read_with_tls(self):
+        """A good client of the server with TLS, who keeps its connection as long as the certificate."""
+        context = ssl.create_default_context()
+        for name in ("one", "two"):
+            context.load_verify_locations(self.scratch / f"{name}.cert")
+        names = self.churn.prompts()
+        while not self.ended.is_set():
+            connection = http.client.HTTPSConnection("127.0.0.1", self.secure.port, timeout=3 * DEADLINE, context=context)
+            for _ in range(20):
+                name = random.choice(names)
+                connection.request("GET", litellm_path(name))
+                reply = connection.getresponse()
+                body = json.loads(reply.read())
+                if reply.status != 200 or not is_of(body["prompt_template"][0]["content"], name):
+                    self.wrong.append((name, reply.status, body))
+                self.secured += 1
+                pause(0.05)
+            connection.close()
+
     def sample(self):
         begun = time.monotonic()
         while not self.ended.wait(10):
@@ -133,11 +179,12 @@ class Soak(LiveTest):
         """All of it for so long, and return what the servers have when it is over and they rest."""
         self.ended.clear()
         self.churn.ended.clear()
-        ports = [self.server.port, self.secure.port]
+        ports = (self.server.port, self.secure.port)
         load = GoodLoad(self.server, self.churn.prompts())
         others = [multiprocessing.Process(target=self.churn.run),
-                  *(multiprocessing.Process(target=attack, args=(ports, self.ended, seed)) for seed in range(3)),
-                  *(threading.Thread(target=self.guarded, args=(f,)) for f in (self.wreak, self.write, self.sample))]
+                  *(multiprocessing.Process(target=attack, args=(*ports, self.ended, seed)) for seed in range(3)),
+                  *(threading.Thread(target=self.guarded, args=(f,))
+                    for f in (self.wreak, self.write, self.read_with_tls, self.sample))]
         for other in others:
             other.start()
         try:
@@ -148,7 +195,8 @@ class Soak(LiveTest):
             for other in others:
                 other.join()
         self.assertEqual((load.failed, load.torn, self.wrong), (0, 0, []))
-        print(f"{load.sent} good answers in {seconds:.0f} s, {len(self.samples)} samples, "
+        self.assertEqual([other.exitcode for other in others if isinstance(other, multiprocessing.Process)], [0] * 4)
+        print(f"{load.sent} good answers in {seconds:.0f} s, {self.secured} with TLS, {len(self.samples)} samples, "
               f"p99 {sorted(load.times)[len(load.times) * 99 // 100]:.1f} ms", flush=True)
         write_files(self.churn.loose, signed_files(NAMES, "end"))
         return [self.rest(server) for server in (self.server, self.secure)]
@@ -191,6 +239,8 @@ class Soak(LiveTest):
         end = self.run_all(SECONDS * 5 / 6)
         for sample in self.samples[::max(1, len(self.samples) // 30)]:
             print(*sample)
+        print(f"{len(self.struck)} kinds of calls failed")
+        self.assertTrue(self.struck and self.secured)
         print(f"(KiB, descriptors) of both, at rest: warm {warm}, at the end {end}")
         for (warm_kib, _), (end_kib, _) in zip(warm, end):
             self.assertLess(end_kib, 1.15 * warm_kib + 1024)
