@@ -25,10 +25,16 @@ is_refusal(int status)
 	return false;
 }
 
-bool
-access_is_due(const struct api *api, int status)
+static bool
+is_write(const struct request *request)
 {
-	return api->access_log || is_refusal(status);
+	return request->method == METHOD_POST && request->target.endpoint == ENDPOINT_PROMPTS;
+}
+
+bool
+access_is_due(const struct request *request, int status)
+{
+	return request->api->access_log || is_refusal(status) || is_write(request);
 }
 
 void
@@ -43,7 +49,7 @@ access_of(const struct request *request, int64_t start_us, struct access *access
 	};
 	bool is_known = request->uri != NULL;
 	const char *uri = is_known ? request->uri : "";
-	*access = (struct access){.start_us = start_us};
+	*access = (struct access){.is_write = is_write(request), .start_us = start_us};
 	memcpy(access->id, request->id, sizeof(access->id));
 	snprintf(access->peer, sizeof(access->peer), "%s", request->peer);
 	snprintf(access->token, sizeof(access->token), "%s",
@@ -93,7 +99,7 @@ access_note(const struct access *access, const struct reply *reply)
 	*end = LOG_END;
 	if (*access->file != '\0')
 		return log_audit(LOG_LEVEL_INFO, "write ends", fields);
-	if (is_refusal(reply->status))
+	if (is_refusal(reply->status) || access->is_write)
 		return log_audit(LOG_LEVEL_WARN, "request refused", fields);
 	return log_write_fields(LOG_LEVEL_INFO, "request answered", fields);
 }

@@ -6,7 +6,6 @@
 
 #include "server/request_id.h"
 
-struct api;
 struct reply;
 struct request;
 
@@ -16,7 +15,8 @@ struct access {
 	char peer[48], token[64];
 	char method[8];
 	char path[208]; /* without the query, where a secret may stand */
-	char file[256]; /* that is to be created; "": none is */
+	char file[512]; /* that is to be created; "": none is */
+	bool is_write; /* it asks for a file to be created */
 	int64_t start_us; /* on clock_us() */
 };
 
@@ -26,10 +26,10 @@ void access_of(const struct request *, int64_t start_us, struct access *);
 /* Note that a file is about to be created. Returns whether it is on record: without that it must not. */
 bool access_note_write(const struct access *);
 
-/* Whether an answer that ends no write is to be noted: a refusal, or, if so asked, any. */
-bool access_is_due(const struct api *, int status);
+/* Whether an answer is to be noted: a refusal, the end of a write or, if so asked, any. */
+bool access_is_due(const struct request *, int status);
 
-/* Note what is answered: in the audit log the end of a write, or a refusal, and any other in the log. Returns whether it is
+/* Note what is answered: in the audit log a refusal, and the end of a write, and any other in the log. Returns whether it is
  * on record. */
 bool access_note(const struct access *, const struct reply *);
 

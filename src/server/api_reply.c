@@ -223,7 +223,7 @@ reply_view(const struct request *request, const struct group *group)
 	return view;
 }
 
-enum { NEAR = 5, NEAR_BEFORE = 2 };
+enum { NEAR = 5, NEAR_BEFORE = 2, NEAR_MOST = 200 }; /* so many are looked at on each side */
 
 /* Name the ids next to where one would stand, of those that may be seen. */
 static void
@@ -231,11 +231,13 @@ reply_no_id(const struct request *request, struct reply *reply, const char *id)
 {
 	const struct snapshot *snapshot = request->snapshot;
 	size_t at = snapshot_position(snapshot, id), from = at, to = at, before = 0, count = 0;
-	while (from > 0 && before < NEAR_BEFORE)
+	size_t first = at > NEAR_MOST ? at - NEAR_MOST : 0;
+	size_t last = snapshot->n_groups - at > NEAR_MOST ? at + NEAR_MOST : snapshot->n_groups;
+	while (from > first && before < NEAR_BEFORE)
 		before += reply_view(request, &snapshot->groups[--from]) != NULL;
-	for (count = before; to < snapshot->n_groups && count < NEAR; to++)
+	for (count = before; to < last && count < NEAR; to++)
 		count += reply_view(request, &snapshot->groups[to]) != NULL;
-	while (from > 0 && count < NEAR)
+	while (from > first && count < NEAR)
 		count += reply_view(request, &snapshot->groups[--from]) != NULL;
 	struct buffer near = {0};
 	for (size_t i = from; i < to; i++)
@@ -243,7 +245,9 @@ reply_no_id(const struct request *request, struct reply *reply, const char *id)
 			buffer_printf(&near, "%s'%s'", near.length == 0 ? ". Nearby: " : ", ",
 				snapshot->groups[i].entries->prompt->id);
 	reply_error(reply, 404, "Prompt '%s' not found%s", reply_shown(request, id),
-		near.length > 0 ? near.data : ". No prompts are loaded");
+		near.length > 0           ? near.data
+		: snapshot->n_groups == 0 ? ". No prompts are loaded"
+					  : "");
 	reply->body.failed |= near.failed;
 	buffer_finish(&near);
 }

@@ -1,6 +1,8 @@
 /* gates.c -- a worker's connections, each behind its gate, and no more than there may be. */
 #include "server/gates.h"
 
+#include <sys/socket.h>
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,6 +107,12 @@ free_fresh(struct connection *connection)
 	bufferevent_decref(bufev);
 }
 
+static bool
+is_full(const struct gates *gates)
+{
+	return gates->count + lingers_count(gates->lingers) >= gates->limits->connections;
+}
+
 /* Tell how many connections there are, and take new ones or let them wait in the kernel's queue. */
 static void
 pause_or_resume(struct gates *gates)
@@ -116,10 +124,34 @@ pause_or_resume(struct gates *gates)
 	if (gates->reserve == NULL)
 		gates->reserve = bufferevent_socket_new(gates->base, -1, 0);
 	if (gates->reserve == NULL || gates->doomed != NULL || spare_is_low() ||
-		(n >= gates->limits->connections && !gates->is_draining))
+		(is_full(gates) && !gates->is_draining))
 		evconnlistener_disable(gates->listener);
 	else
 		evconnlistener_enable(gates->listener);
+}
+
+/* Close the connection that has been idle for longest, for one that may wait. */
+static void
+make_room(struct gates *gates)
+{
+	struct connection *longest = NULL;
+	for (struct connection *at = gates->adopted; at != NULL; at = at->next)
+		if (at->gate.phase == PHASE_IDLE &&
+			(longest == NULL || at->gate.deadline_ms <= longest->gate.deadline_ms))
+			longest = at;
+	if (longest != NULL)
+		evhttp_connection_free(longest->evhttp);
+}
+
+/* Close a connection whose time is over. What its client has not read is not kept for it. */
+static void
+end(struct connection *connection)
+{
+	const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+	if (connection->gate.phase == PHASE_REPLY)
+		setsockopt(
+			connection->descriptor, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+	evhttp_connection_free(connection->evhttp);
 }
 
 static void
@@ -227,6 +259,8 @@ on_turn(evutil_socket_t none, short events, void *context)
 		connection != NULL; connection = connection->next)
 		gate_settle(&connection->gate);
 	gates->owes_continue = false;
+	if (is_full(gates))
+		make_room(gates);
 	pause_or_resume(gates);
 }
 
@@ -241,8 +275,10 @@ on_sweep(evutil_socket_t none, short events, void *context)
 		next = at->next;
 		bool is_late = now_ms >= at->gate.deadline_ms;
 		if (at->gate.stream.is_lost || (is_late && gate_expire(&at->gate)))
-			evhttp_connection_free(at->evhttp);
+			end(at);
 	}
+	if (is_full(gates))
+		make_room(gates);
 	lingers_sweep(gates->lingers, now_ms);
 	pause_or_resume(gates);
 }

@@ -165,6 +165,13 @@ find_branch(int directory, const char *name, const struct tree_terms *terms, cha
 	return found;
 }
 
+/* Whether a name stays where references are: git-check-ref-format(1). */
+static bool
+is_reference(const char *name)
+{
+	return strncmp(name, "refs/", 5) == 0 && strstr(name, "..") == NULL;
+}
+
 void
 git_read_commit(struct git *git, const struct tree *tree, const struct tree_terms *terms)
 {
@@ -180,7 +187,8 @@ git_read_commit(struct git *git, const struct tree *tree, const struct tree_term
 		const char *name = head + sizeof(symbolic) - 1;
 		commit = head;
 		if (strncmp(head, symbolic, sizeof(symbolic) - 1) == 0)
-			commit = find_branch(git->directory, name, terms, branch, sizeof(branch))
+			commit = is_reference(name) && find_branch(git->directory, name, terms,
+							       branch, sizeof(branch))
 					 ? branch
 					 : "";
 	}

@@ -56,6 +56,17 @@ log_silence(void)
 	is_silent = true;
 }
 
+/* The number of a character that turns the direction of writing, or ends a line to some; 0 for others. */
+static unsigned
+direction(const char *text, size_t length)
+{
+	const unsigned char *bytes = (const unsigned char *)text;
+	if (length != 3 || bytes[0] != 0xe2 || bytes[1] < 0x80 || bytes[1] > 0x81)
+		return 0;
+	unsigned code = 0x2000 + (bytes[1] - 0x80u) * 64 + (bytes[2] - 0x80u);
+	return (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069) ? code : 0;
+}
+
 /* Put a text with the bytes that are not UTF-8 replaced and control characters escaped, so that nothing
  * in it can act on a terminal or begin a line. */
 static void
@@ -68,6 +79,8 @@ put_clean(struct buffer *out, const char *text)
 		}
 		size_t length = text_utf8_length(text, left);
 		unsigned control = text_control(text, left);
+		if (control == 0)
+			control = direction(text, length);
 		if (length == 0)
 			buffer_puts(out, "\xef\xbf\xbd");
 		else if (control != 0)
@@ -80,13 +93,14 @@ put_clean(struct buffer *out, const char *text)
 	}
 }
 
+/* Texts in JSON, and elsewhere those that could be taken for more than one field, are quoted. */
 static void
-put_text(struct buffer *out, const char *text, bool json)
+put_text(struct buffer *out, const char *text, bool quoted)
 {
 	struct buffer clean = {0};
 	put_clean(&clean, text);
 	const char *shown = clean.length > 0 ? clean.data : "";
-	if (json)
+	if (quoted)
 		json_put_string(out, shown);
 	else
 		buffer_puts(out, shown);
@@ -101,7 +115,7 @@ put_field(struct buffer *out, const struct log_field *field, bool json)
 	else
 		buffer_printf(out, "  %s=", field->name);
 	if (field->text != NULL)
-		put_text(out, field->text, json);
+		put_text(out, field->text, json || strpbrk(field->text, " =\"") != NULL);
 	else
 		buffer_printf(out, "%lld", field->number);
 }

@@ -2,6 +2,7 @@
 #include "server/tls.h"
 
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <errno.h>
 #include <pthread.h>
@@ -29,6 +30,15 @@ struct tls {
 	SSL_CTX *context;
 };
 
+/* Whether what came is no TLS. OpenSSL knows some methods of HTTP only. */
+static bool
+is_plain(unsigned long error)
+{
+	int reason = ERR_GET_REASON(error);
+	return reason == SSL_R_HTTP_REQUEST || reason == SSL_R_HTTPS_PROXY_REQUEST ||
+	       reason == SSL_R_WRONG_VERSION_NUMBER;
+}
+
 /* Answer a client that speaks HTTP without TLS so that it can be read, which OpenSSL's alert cannot. */
 static void
 on_info(const SSL *session, int where, int result)
@@ -37,8 +47,7 @@ on_info(const SSL *session, int where, int result)
 		"{\"detail\":\"Bad request: this port speaks TLS: ask for it with https://\"}";
 	const struct tls_peer *peer = SSL_get_app_data(session);
 	char id[REQUEST_ID_BYTES], answer[320];
-	if (where != SSL_CB_ACCEPT_EXIT || result > 0 ||
-		ERR_GET_REASON(ERR_peek_error()) != SSL_R_HTTP_REQUEST)
+	if (where != SSL_CB_ACCEPT_EXIT || result > 0 || !is_plain(ERR_peek_error()))
 		return;
 	request_id_make(id);
 	int length = snprintf(answer, sizeof(answer),
@@ -98,6 +107,18 @@ fill(const struct tls *tls, SSL_CTX *context, struct error *error)
 	return true;
 }
 
+/* OpenSSL would wait for who writes into a FIFO. */
+static bool
+is_file(const char *path, struct error *error)
+{
+	struct stat stat_of;
+	if (stat(path, &stat_of) != 0 || S_ISREG(stat_of.st_mode))
+		return true; /* what is not there, OpenSSL tells */
+	error_set(error, "\"%s\" is not a regular file\ngive --tls-cert and --tls-key PEM files",
+		path);
+	return false;
+}
+
 /* What went wrong is always tried again: it may be one file that is not there yet. */
 static enum settled_result
 load(void *own, struct error *error)
@@ -109,7 +130,8 @@ load(void *own, struct error *error)
 		error_set(error, "out of memory");
 		return SETTLED_FAILED;
 	}
-	if (!fill(tls, context, error)) {
+	if (!is_file(tls->certificate, error) || !is_file(tls->key, error) ||
+		!fill(tls, context, error)) {
 		SSL_CTX_free(context);
 		return SETTLED_FAILED;
 	}

@@ -99,7 +99,7 @@ on_deadline(evutil_socket_t none, short events, void *context)
 	if (waiting->request == NULL)
 		return;
 	api_answer_late_job(waiting->job, &reply);
-	if (is_write(waiting) || access_is_due(waiting->waits->api, reply.status))
+	if (is_write(waiting) || waiting->waits->api->access_log)
 		access_note(&waiting->access, &reply);
 	send_reply(waiting, &reply);
 }
@@ -190,7 +190,7 @@ answer(struct waiting *waiting)
 {
 	struct reply reply = {0};
 	api_answer_job(waiting->job, &reply);
-	bool is_due = is_write(waiting) || access_is_due(waiting->waits->api, reply.status);
+	bool is_due = is_write(waiting) || waiting->waits->api->access_log;
 	bool is_noted = !is_due || access_note(&waiting->access, &reply);
 	if (!is_noted && is_write(waiting) && reply.status == 200)
 		reply_error(&reply, 500, "The prompt is created, but the audit log lacks its end");

@@ -190,7 +190,7 @@ static void
 finish(struct exchange *exchange, const struct request *request, struct reply *reply)
 {
 	struct access access;
-	if (access_is_due(exchange->worker->api, reply->status)) {
+	if (access_is_due(request, reply->status)) {
 		access_of(request, exchange->start_us, &access);
 		access_note(&access, reply);
 	}

@@ -3,7 +3,7 @@ import signal
 import socket
 import unittest
 
-from failing import ALL, ALLOCATIONS, CALLS, MOST, FailingServer, Fault
+from failing import ALL, ALLOCATIONS, CALLS, MOST, FailingServer, Fault, is_sanitized
 from promptd import DEADLINE, wait_until
 from session import FILES, GREET, REQUESTS, get
 from test_requests import SOON, RequestTest
@@ -12,9 +12,9 @@ from test_requests import SOON, RequestTest
 class Lifetime(RequestTest):
     def setUp(self):
         super().setUp()
-        self.args = ("--writable", "--tokens-file", str(self.tokens), "--settle", "50ms",
-                     "--poll", "200ms", *SOON)
-        healthy = self.serve_session()
+        self.args = ("--writable", "--tokens-file", str(self.tokens), "--settle", "50ms", "--poll", "200ms",
+                     "--audit-log", str(self.tokens.with_name("audit.log")), "--admin-listen", "127.0.0.1:0", *SOON)
+        healthy = self.serve_session("--admin-listen", "127.0.0.1:0")
         self.at_start = healthy.control.seen_sites()
         healthy.stop()
         self.at_end = {site: (kind, seen) for site, (kind, seen) in healthy.control.seen_sites().items()
@@ -22,7 +22,8 @@ class Lifetime(RequestTest):
 
     def run_one(self, fault, judge):
         """A server of its own. Returns what may have failed in it."""
-        server = FailingServer(*self.args, files=FILES)
+        # What enters the sandbox fails too, where the program may be in one.
+        server = FailingServer(*self.args, files=FILES, env={} if is_sanitized() else {"PROMPTD_SANDBOX": "auto"})
         server.make_directory()
         try:
             with self.subTest(fault=fault):

@@ -25,8 +25,9 @@ class RequestTest(FaultTest):
     def serve_session(self, *args, **kwargs):
         """A server that must have given back all memory in the end but what another one, where nothing fails, leaves to
         its libraries."""
-        twin, server = (self.start("--writable", "--tokens-file", str(self.tokens), "--behind-proxy", *SOON, *args,
-                                   files=FILES, **kwargs) for _ in range(2))
+        twin, server = (self.start("--writable", "--tokens-file", str(self.tokens), "--behind-proxy", "--audit-log",
+                                   str(self.tokens.with_name("audit.log")), *SOON, *args, files=FILES, **kwargs)
+                        for _ in range(2))
         self.right = {name: twin.exchange(data).replies for name, data in REQUESTS.items()}
         twin.stop()
         self.left = twin.control.live

@@ -249,6 +249,23 @@ class Audit(AbuseTest):
         self.assertEqual(stat.S_IMODE(path.stat().st_mode), 0o600)
         self.assertFalse([m for m in server.messages() if m.startswith(("write", "request"))])
 
+    def test_what_is_not_written_is_on_record_too(self):
+        path = self.folder / "audit.log"
+        server = self.serve_audited(path)
+        response = self.write(server, prompt_id="..")
+        self.assertEqual(response.status, 422)
+        [line] = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        self.assertEqual((line["msg"], line["status"], line["request_id"]),
+                         ("request refused", 422, response.headers["X-Request-Id"]))
+
+    def test_a_long_name_is_not_cut(self):
+        path = self.folder / "audit.log"
+        server = self.serve_audited(path)
+        prompt_id = "/".join(letter * 60 for letter in "abc")
+        self.assertEqual(self.write(server, prompt_id=prompt_id, version="1." + "0" * 150).status, 200)
+        line = json.loads(path.read_text(encoding="utf-8").splitlines()[0])
+        self.assertEqual(line["file"], f"{prompt_id}.v1.{'0' * 150}.json")
+
     def test_without_a_file_it_is_in_the_log(self):
         server = self.serve_tokens("--writable", tokens=ADMITTED + entry("all", "all"), files={})
         lines = self.lines_of(server, self.write(server).headers["X-Request-Id"], 2)

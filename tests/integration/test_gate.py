@@ -475,8 +475,7 @@ class Limits(GateTest):
         server = self.serve("--max-connections", "4", "--workers", "1", files={"p.yaml": prompt("hello")})
         held = [self.connect(server) for _ in range(4)]
         for connection in held:
-            connection.sendall(GET + b"\r\n")
-            self.assertIn(b"200 OK", connection.recv(65536))
+            connection.sendall(GET)  # and its end is to come
         late = self.connect(server)
         late.sendall(GET + b"Connection: close\r\n\r\n")
         late.settimeout(0.5)
@@ -484,6 +483,19 @@ class Limits(GateTest):
             late.recv(65536)
         held[0].close()
         self.assertEqual(replies_in(read_all(late))[0][0], 200)
+
+    def test_idle_ones_make_room(self):
+        server = self.serve("--max-connections", "4", "--workers", "1", files={"p.yaml": prompt("hello")})
+        idle = []
+        for _ in range(4):
+            idle.append(self.connect(server))
+            idle[-1].sendall(SECOND)
+            self.assertTrue(idle[-1].recv(65536))
+        for _ in range(10):
+            with self.connect(server) as connection:
+                connection.sendall(SECOND)
+                self.assertTrue(connection.recv(65536))
+        self.assertEqual(idle[0].recv(1), b"", "the one that was idle for longest")
 
     def test_a_queue_of_connections_is_not_taken_at_once(self):
         look_inside(self)

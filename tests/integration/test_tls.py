@@ -128,7 +128,8 @@ class Spoken(TlsTest):
 
     def test_a_plain_request_is_told_to_use_https(self):
         server = self.serve_tls()
-        for data in (GET + b"\r\n", b"POST / HTTP/1.1\r\n" + b"X: y\r\n" * 5000):
+        for data in (GET + b"\r\n", b"POST / HTTP/1.1\r\n" + b"X: y\r\n" * 5000, b"DELETE / HTTP/1.1\r\n\r\n",
+                     b"OPTIONS * HTTP/1.1\r\n\r\n", b"CONNECT a:1 HTTP/1.1\r\n\r\n", b"bytes of no kind that is known"):
             connection = socket.create_connection(("127.0.0.1", server.port), DEADLINE)
             self.addCleanup(connection.close)
             with contextlib.suppress(OSError):
@@ -212,6 +213,26 @@ class Certificates(TlsTest):
         (home / "two/tls.key").write_bytes((self.scratch / "one.key").read_bytes())  # not its key
         wait_until(lambda: [m for m in server.messages() if "cannot take the key" in m], "it is said")
         self.assertEqual(self.subject_of(server), "two")
+
+    def test_a_fifo_in_the_place_of_one_stops_nothing(self):
+        for end in ("cert", "key"):
+            shutil.copy(self.scratch / f"one.{end}", self.scratch / f"fifo.{end}")
+        server = self.serve_tls("--admin-listen", "127.0.0.1:0", name="fifo")
+        (self.scratch / "fifo.cert").unlink()
+        os.mkfifo(self.scratch / "fifo.cert")
+        wait_until(lambda: any("is not a regular file" in m for m in server.messages()), "it is told")
+        server.write("p.yaml", prompt("changed"))
+        context = self.trust()
+        wait_until(lambda: b"changed" in self.ask_secured(server, context), "files are still looked at")
+        for end in ("cert", "key"):
+            shutil.copy(self.scratch / f"two.{end}", self.scratch / ".new")
+            os.replace(self.scratch / ".new", self.scratch / f"fifo.{end}")
+        wait_until(lambda: self.subject_of(server) == "two", "the new one is in force")
+
+    def ask_secured(self, server, context):
+        with self.connect(server, context) as connection:
+            connection.sendall(SECOND.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
+            return read_all(connection)
 
     def test_what_cannot_be_taken_ends_the_start(self):
         make_certificate(self.scratch, "locked", "-passout", "pass:secret")
