@@ -448,5 +448,18 @@ class Layouts(GitTest):
         self.check_source(server, self.commits["r2"])
 
 
+class Head(LiveTest):
+    def test_it_names_a_reference_and_no_other_file(self):
+        """A commit is told of references alone, wherever HEAD leads."""
+        outside = self.scratch / "outside"
+        outside.write_text("ab" * 20 + "\n", encoding="utf-8")
+        for number, head in enumerate(("refs/heads/../../../../outside", "../../outside", str(outside), "outside")):
+            directory = self.scratch / f"prompts{number}"
+            write_files(directory, {"p.yaml": "prompt_template: x\n", ".git/HEAD": f"ref: {head}\n",
+                                    ".git/outside": "cd" * 20 + "\n"})
+            server = self.serve(directory=directory)
+            self.assertNotIn("Prompts-Source-Revision", server.litellm("p").headers, head)
+
+
 if __name__ == "__main__":
     unittest.main()
