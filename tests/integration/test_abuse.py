@@ -317,14 +317,15 @@ class Audit(AbuseTest):
         self.assertEqual([json.loads(line)["msg"] for line in lines[1:]], ["write begins", "write ends"])
 
     def test_a_hangup_goes_on_in_a_new_file(self):
-        path = self.folder / "audit.log"
+        path = self.folder / "logs/audit.log"  # where nothing else is
+        path.parent.mkdir()
         server = self.serve_audited(path)
         self.write(server)
-        path.rename(self.folder / "audit.log.1")
+        path.rename(self.folder / "logs/audit.log.1")
         server.signal(signal.SIGHUP)
         wait_until(path.exists, "the new file")
         wait_until(lambda: self.ask(server, "wrong", "/prompts") and path.stat().st_size > 0, "a line in it")
-        self.assertIn("write ends", (self.folder / "audit.log.1").read_text(encoding="utf-8"))
+        self.assertIn("write ends", (self.folder / "logs/audit.log.1").read_text(encoding="utf-8"))
 
     def test_a_place_that_cannot_be_written(self):
         result = self.run_promptd("--audit-log", str(self.folder / "none/audit.log"), "--listen", "127.0.0.1:0",
