@@ -26,8 +26,7 @@ enum {
 	SWEEP_MS = 250,
 	LINGER_SHARE = 8, /* of the connections that there may be */
 	COMPLAIN_MS = 10000, /* at most so often */
-	YOUNG_MS =
-		500, /* so long a connection without a byte may still bring a request, or its TLS */
+	YOUNG_MS = 500, /* in which a new connection may still bring a request */
 };
 
 struct connection {
