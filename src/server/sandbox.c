@@ -35,6 +35,7 @@ struct plan {
 	struct stat top; /* / */
 	bool is_fixed; /* something that stands in / is opened itself */
 	bool reads_anything;
+	int reason; /* why something that is there could not be opened, an errno; 0: all could */
 
 	/* The way that is followed. */
 	unsigned rights; /* to what stands on it */
@@ -70,6 +71,17 @@ add_rights(struct plan *plan, const struct place *place)
 	return false;
 }
 
+/* Note why something was not found: what is there, and is not opened now, would stay closed. */
+static void
+note_absence(struct plan *plan, int reason)
+{
+	static const int absences[] = {0, ENOENT, ENOTDIR, EACCES, ELOOP};
+	for (size_t i = 0; i < sizeof(absences) / sizeof(absences[0]); i++)
+		if (reason == absences[i])
+			return;
+	plan->reason = reason;
+}
+
 /* Open a directory, or for a name what stands there. Returns false where that is /, or cannot be found. */
 static bool
 open_place(struct plan *plan, int directory, const char *name, unsigned rights)
@@ -77,9 +89,11 @@ open_place(struct plan *plan, int directory, const char *name, unsigned rights)
 	struct stat stat;
 	int descriptor = name != NULL ? openat(directory, name, O_PATH | O_CLOEXEC)
 				      : fcntl(directory, F_DUPFD_CLOEXEC, 0);
+	bool is_found = descriptor >= 0 && fstat(descriptor, &stat) == 0;
+	if (!is_found)
+		note_absence(plan, errno);
 	if (descriptor < 0)
 		return false;
-	bool is_found = fstat(descriptor, &stat) == 0;
 	bool is_top =
 		is_found && stat.st_dev == plan->top.st_dev && stat.st_ino == plan->top.st_ino;
 	bool is_good = is_found && !is_top;
@@ -99,8 +113,9 @@ on_hop(void *context, const struct lookup *lookup)
 	struct stat stat;
 	plan->last = lookup->directory;
 	plan->name = lookup->name;
-	if (fstatat(lookup->directory, lookup->name, &stat, AT_SYMLINK_NOFOLLOW) == 0 &&
-		S_ISLNK(stat.st_mode))
+	if (fstatat(lookup->directory, lookup->name, &stat, AT_SYMLINK_NOFOLLOW) != 0)
+		note_absence(plan, errno);
+	else if (S_ISLNK(stat.st_mode))
 		open_place(plan, lookup->directory, NULL, plan->rights);
 }
 
@@ -127,6 +142,7 @@ plan_directory(struct plan *plan, const struct sandbox_terms *terms)
 		is_open = open_place(
 			plan, found->descriptor, NULL, rights | (terms->writable ? MAY_WRITE : 0));
 	} else {
+		note_absence(plan, errno);
 		is_open = plan->last >= 0 && open_place(plan, plan->last, NULL, rights);
 	}
 	plan->reads_anything |= !is_open;
@@ -137,7 +153,8 @@ static void
 plan_file(struct plan *plan, const char *path, unsigned rights)
 {
 	struct walk walk = begin_way(plan, rights);
-	walk_to(&walk, NULL, path);
+	if (walk_to(&walk, NULL, path) == NULL)
+		note_absence(plan, errno);
 	if (plan->last >= 0 && !open_place(plan, plan->last, NULL, rights))
 		open_place(plan, plan->last, plan->name, rights);
 	walk_finish(&walk);
@@ -163,8 +180,10 @@ plan_repository(struct plan *plan, const char *directory)
 	struct error none;
 	struct git git;
 	struct tree *tree = tree_open(directory, &terms, plan->arena, &none);
-	if (tree == NULL)
+	if (tree == NULL) {
+		note_absence(plan, errno);
 		return;
+	}
 	git_init(&git);
 	git_find(&git, tree, &terms);
 	if (git.directory >= 0) {
@@ -271,10 +290,15 @@ sandbox_enter(struct sandbox *sandbox, const struct sandbox_terms *terms)
 	int version = -1;
 	*sandbox = (struct sandbox){0};
 	bool is_dropped = drop_privileges(&sandbox->problem) == 0;
-	if (plan.arena != NULL && stat("/", &plan.top) == 0)
+	if (plan.arena == NULL || stat("/", &plan.top) != 0)
+		plan.reason = errno;
+	else
 		make_plan(&plan, terms);
-	if (plan.arena == NULL || arena_failed(plan.arena) || plan.places.failed)
-		error_set(&sandbox->problem, "not confined by Landlock: out of memory");
+	if (plan.places.failed || (plan.arena != NULL && arena_failed(plan.arena)))
+		plan.reason = ENOMEM;
+	if (plan.reason != 0)
+		error_set(&sandbox->problem, "not confined by Landlock: %s\nstart promptd again",
+			strerror(plan.reason));
 	else
 		version = enforce(&plan, &sandbox->problem);
 	is_in_force = version > 0;

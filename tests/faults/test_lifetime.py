@@ -13,8 +13,8 @@ class Lifetime(RequestTest):
     def setUp(self):
         super().setUp()
         self.args = ("--writable", "--tokens-file", str(self.tokens), "--settle", "50ms", "--poll", "200ms",
-                     "--audit-log", str(self.tokens.with_name("audit.log")), "--admin-listen", "127.0.0.1:0", *SOON)
-        healthy = self.serve_session("--admin-listen", "127.0.0.1:0")
+                     "--audit-log", str(self.tokens.with_name("audit.log")), *SOON)
+        healthy = self.serve_session()
         self.at_start = healthy.control.seen_sites()
         healthy.stop()
         self.at_end = {site: (kind, seen) for site, (kind, seen) in healthy.control.seen_sites().items()
