@@ -60,8 +60,7 @@ block_signals(void)
 	sigaddset(&set, SIGTERM);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	signal(SIGXFSZ,
-		SIG_IGN); /* a limit of file sizes (getrlimit(2)) is an error like a full disk */
+	signal(SIGXFSZ, SIG_IGN); /* a file's limit (getrlimit(2)) is an error like a full disk */
 	signal(SIGIO, SIG_IGN); /* a lease of the reload thread's is broken: fcntl(2) */
 	return set;
 }

@@ -309,10 +309,10 @@ enum field {
 
 static const struct known {
 	const char *name;
-	bool (*take)(struct head *, struct piece,
-		struct refusal *); /* NULL: what it says is not of the framing */
-	const char *
-		twice; /* why it may not be there again, as one would be overlooked; NULL: it may */
+	/* NULL: what it says is not of the framing. */
+	bool (*take)(struct head *, struct piece, struct refusal *);
+	/* Why it may not be there again, as one would be overlooked; NULL: it may. */
+	const char *twice;
 	bool evhttp_looks; /* which does not skip a tab in front of a value */
 } known_fields[N_FIELDS] = {
   /* clang-format off */

@@ -1,4 +1,5 @@
 """Who asks too often or is turned away, and what is on record of it."""
+import contextlib
 import http.client
 import json
 import os
@@ -335,8 +336,11 @@ class Audit(AbuseTest):
 
 
 class StalledLog(unittest.TestCase):
-    def test_a_reader_who_is_slow_makes_nobody_slow(self):
-        """He takes a page of a full pipe again and again: promptd waits for him once."""
+    """The log is a pipe that nobody, or hardly anybody, reads: promptd answers, and ends when it is told to."""
+
+    @contextlib.contextmanager
+    def serve_unread(self):
+        """The process, which nobody reads from any more, and a connection to it."""
         with subprocess.Popen([binary(), "--listen", "127.0.0.1:0", "--access-log", "--workers", "1", str(PROMPTS_D)],
                               stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, bufsize=0,
                               env=clean_environment()) as process:
@@ -345,41 +349,31 @@ class StalledLog(unittest.TestCase):
                 while b"listening on" not in line:
                     line = process.stderr.readline()
                 port = int(re.search(rb"127\.0\.0\.1:(\d+)", line)[1])
-                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE)
-                waits = 0
-                for number in range(2000):
-                    begun = time.monotonic()
-                    self.assertEqual(ask(connection, "GET", "/ready").status, 200)
-                    waits += time.monotonic() - begun > 0.9  # he was waited for in vain
-                    if number > 600 and number % 100 == 0:
-                        os.read(process.stderr.fileno(), 4096)
-                figures = ask(connection, "GET", "/metrics").body.decode()
-                connection.close()
-                self.assertLess(waits, 3)
-                self.assertRegex(figures, r"(?m)^promptd_log_lines_lost_total [1-9]")
+                with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE)) as connection:
+                    yield process, connection
                 process.send_signal(signal.SIGTERM)
                 self.assertEqual(process.wait(DEADLINE), 0)
             finally:
                 process.kill()
 
+    def test_a_reader_who_is_slow_makes_nobody_slow(self):
+        """He takes a page of a full pipe again and again: promptd waits for him once."""
+        waits = 0
+        with self.serve_unread() as (process, connection):
+            for number in range(2000):
+                begun = time.monotonic()
+                self.assertEqual(ask(connection, "GET", "/ready").status, 200)
+                waits += time.monotonic() - begun > 0.9  # he was waited for in vain
+                if number > 600 and number % 100 == 0:
+                    os.read(process.stderr.fileno(), 4096)
+            figures = ask(connection, "GET", "/metrics").body.decode()
+            self.assertLess(waits, 3)
+            self.assertRegex(figures, r"(?m)^promptd_log_lines_lost_total [1-9]")
+
     def test_a_reader_who_does_not_read_stops_nobody(self):
-        """The log is a pipe that is full: promptd answers, and ends when it is told to."""
-        with subprocess.Popen([binary(), "--listen", "127.0.0.1:0", "--access-log", "--workers", "1", str(PROMPTS_D)],
-                              stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                              env=clean_environment()) as process:
-            try:
-                line = b""
-                while b"listening on" not in line:
-                    line = process.stderr.readline()
-                port = int(re.search(rb"127\.0\.0\.1:(\d+)", line)[1])
-                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE)
-                for _ in range(1000):  # 200 bytes each, and a pipe holds 64 KiB
-                    self.assertEqual(ask(connection, "GET", "/ready").status, 200)
-                connection.close()
-                process.send_signal(signal.SIGTERM)
-                self.assertEqual(process.wait(DEADLINE), 0)
-            finally:
-                process.kill()
+        with self.serve_unread() as (_, connection):
+            for _ in range(1000):  # 200 bytes each, and a pipe holds 64 KiB
+                self.assertEqual(ask(connection, "GET", "/ready").status, 200)
 
 
 if __name__ == "__main__":

@@ -336,24 +336,25 @@ class Deadlines(GateTest):
             self.assertEqual([reply[0] for reply in replies_in(data)], [200] * replies)
             self.assertGreaterEqual(took, 0.55)
 
-    def test_a_client_that_reads_nothing(self):
-        server = self.serve("--reply-timeout", "700ms", files={"p.yaml": prompt("x" * 300000)})
+    def ask_much(self, server):
+        """A connection whose client asks for more than it has room for."""
         connection = socket.socket()
         self.addCleanup(connection.close)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.connect(("127.0.0.1", server.port))
         connection.sendall(SECOND * 50)
+        return connection
+
+    def test_a_client_that_reads_nothing(self):
+        server = self.serve("--reply-timeout", "700ms", files={"p.yaml": prompt("x" * 300000)})
+        connection = self.ask_much(server)
         wait_until(lambda: self.connections_of(server) == 1, "promptd holds the connection")
         wait_until(lambda: self.connections_of(server) == 0, "it was given up")
 
     def test_a_client_that_reads_on_and_on(self):
         """The time is for the whole reply, not from one byte to the next."""
         server = self.serve("--reply-timeout", "700ms", files={"p.yaml": prompt("x" * 500000)})
-        connection = socket.socket()
-        self.addCleanup(connection.close)
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        connection.connect(("127.0.0.1", server.port))
-        connection.sendall(SECOND * 50)
+        connection = self.ask_much(server)
         wait_until(lambda: connection.recv(100) and self.connections_of(server) == 0, "it was given up")
 
     def test_readers_of_long_lists_are_not_too_many(self):
