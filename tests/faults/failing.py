@@ -19,6 +19,7 @@ LIBRARY = os.environ.get("PROMPTD_FAILING")
 NONE, ONE, SAMPLE = range(3)
 ALLOCATIONS, CALLS = 1, 2
 SOON = 5.0  # seconds; a connection that fails without a sign is given up after one
+LISTENING_QUOTED = re.compile(LISTENING.pattern + '"')
 MOST = 20000  # calls of one step; more are a sign of a loop
 
 # One call that fails: of a kind the nth, or the nth that returns to a site of the program.
@@ -110,8 +111,8 @@ class FailingServer(Promptd):
         return self.process.poll() is None
 
     def find_port(self):
-        """As the log tells it; later as the system does."""
-        for found in filter(None, map(LISTENING.search, self.log_lines())):
+        """As a line of the log tells it that is not torn within the port; later as the system does."""
+        for found in filter(None, map(LISTENING_QUOTED.search, self.log_lines())):
             return int(found[1])
         if time.monotonic() < self.begun + 1:
             return None
