@@ -1,0 +1,74 @@
+"""Whether the machine did anything else while something was measured.
+
+Two witnesses: the time that processors spent on others than the measured (the machine's busy time less that of the servers and
+of this process and its children) or that the hypervisor took away, and a loop of fixed length, which takes longer where
+a neighbour has the caches, or the clock is slower.
+"""
+import os
+import time
+from dataclasses import dataclass
+
+from judge import Measured
+from process import cpu_seconds, machine_seconds
+
+FOREIGN = 0.05  # of the time of all processors
+SLOWER = 1.10  # than the fastest loop so far
+TRIES = 3
+
+
+def spin():
+    """The CPU seconds of the fixed loop, the least of three."""
+    def once():
+        begun = time.thread_time()
+        total = 0
+        for number in range(100_000):
+            total += number
+        return time.thread_time() - begun
+
+    return min(once() for _ in range(3))
+
+
+@dataclass
+class Disturbance:
+    foreign: float
+    slowness: float
+
+    @property
+    def calm(self):
+        return self.foreign <= FOREIGN and self.slowness <= SLOWER
+
+
+class Watch:
+    """Watches the machine during a block; the processes are those that are measured and live longer than it."""
+
+    fastest = float("inf")
+
+    def __init__(self, pids=()):
+        self.pids = pids
+
+    def own_seconds(self):
+        times = os.times()
+        return sum(times[:4]) + sum(cpu_seconds(pid) for pid in self.pids)
+
+    def __enter__(self):
+        self.spins = [spin()]
+        self.begun, self.own, self.machine = time.monotonic(), self.own_seconds(), machine_seconds()
+        return self
+
+    def __exit__(self, *_):
+        wall, own = time.monotonic() - self.begun, self.own_seconds() - self.own
+        busy, stolen = (now - then for now, then in zip(machine_seconds(), self.machine))
+        self.spins.append(spin())
+        Watch.fastest = min(Watch.fastest, *self.spins)
+        self.disturbance = Disturbance((max(0.0, busy - own) + stolen) / (wall * os.cpu_count()),
+                                       max(self.spins) / Watch.fastest)
+
+
+def calmly(measure, pids=()):
+    """Measure, again if the machine was disturbed, and say whether it was still so the last time."""
+    for _ in range(TRIES):
+        with Watch(pids) as watch:
+            value = measure()
+        if watch.disturbance.calm:
+            break
+    return Measured(value, watch.disturbance.calm)

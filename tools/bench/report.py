@@ -1,0 +1,89 @@
+"""Tables of what was measured: for a terminal, for the README, as JSON."""
+import dataclasses
+from dataclasses import dataclass
+
+from judge import MISSED, MET, NOISY, Summary, distance, judge
+
+
+@dataclass
+class Row:
+    """Figures of several programs, and the one that is judged: by default a ratio."""
+    what: str
+    unit: str
+    figures: dict  # {program: Summary}
+    judged: Summary | None = None
+    limit: float | None = None
+    judged_unit: str = "×"
+
+    @property
+    def verdict(self):
+        return judge(self.judged, self.limit) if self.judged else ""
+
+
+@dataclass
+class Table:
+    title: str
+    columns: tuple  # of programs
+    rows: list
+
+
+def number(value):
+    """Three digits that count, no more."""
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def quantity(summary, unit):
+    """A figure, or the range where it is none."""
+    text = number(summary.median)
+    if not summary.steady:
+        text = f"{number(summary.low)} to {number(summary.high)}"
+    return f"{text} {unit}".rstrip()
+
+
+def verdict_words(row):
+    return {MISSED: f"missed, {distance(row.judged, row.limit)}" if row.limit else ""}.get(row.verdict, row.verdict)
+
+
+def cells(table, row):
+    figures = [quantity(row.figures[name], row.unit) if name in row.figures else "" for name in table.columns]
+    judged = quantity(row.judged, row.judged_unit) if row.judged else ""
+    limit = f"≤ {number(row.limit)} {row.judged_unit}".rstrip() if row.limit is not None else ""
+    return [row.what, *figures, judged, limit, verdict_words(row)]
+
+
+def lines(table):
+    """The table as lists of cells, its head first."""
+    return [[table.title, *table.columns, "judged", "target", ""], *(cells(table, row) for row in table.rows)]
+
+
+def as_text(table):
+    rows = lines(table)
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
+
+
+def as_markdown(table):
+    head, *rows = lines(table)
+    rule = ["---"] + ["--:"] * (len(head) - 2) + ["---"]
+    return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *rows])
+
+
+def as_json(tables):
+    return [{"title": table.title,
+             "rows": [{**dataclasses.asdict(row), "verdict": row.verdict} for row in table.rows]} for table in tables]
+
+
+def exit_code(tables):
+    """0: every target met; 1: one missed; 3: for one, nothing can be said on this machine."""
+    verdicts = {row.verdict for table in tables for row in table.rows}
+    if MISSED in verdicts:
+        return 1
+    return 3 if NOISY in verdicts else 0
+
+
+def summary_line(tables):
+    verdicts = [row.verdict for table in tables for row in table.rows]
+    return ", ".join(f"{verdicts.count(verdict)} {word}" for verdict, word in
+                     ((MET, "targets met"), (MISSED, "missed"), (NOISY, "cannot be told: the machine is noisy")))

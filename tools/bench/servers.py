@@ -1,0 +1,156 @@
+"""The servers that are measured: each on loopback, with one thread for requests where nothing else is said."""
+import json
+import hashlib
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from client import Client, request_bytes
+
+ROOT = Path(__file__).resolve().parents[2]
+RELEASE = ROOT / "build/release"
+PEERS = RELEASE / "tools/bench/peers"
+PROMPTS_D = ROOT / "prompts.d"
+TOKEN = "bench"
+PROMPT_ID = "hello-world-prompt"
+PATH = f"/beta/litellm_prompt_management?prompt_id={PROMPT_ID}"
+ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)")
+DEADLINE = 60.0
+
+# The last processor is the servers', the first that of those who ask.
+CPUS = sorted(os.sched_getaffinity(0))
+
+
+class Server:
+    """A running server; as a context manager it is ended with SIGTERM and must then end well."""
+
+    def __init__(self, name, command, port=None, env=None, cpus=None):
+        self.name, self.command, self.port, self.cpus = name, [str(part) for part in command], port, cpus
+        self.env = {**{k: v for k, v in os.environ.items() if not k.startswith("PROMPTD")}, **(env or {})}
+        self.lines = []
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def __enter__(self):
+        affinity = ["taskset", "-c", ",".join(map(str, self.cpus))] if self.cpus else []
+        self.started = time.monotonic()
+        self.process = subprocess.Popen([*affinity, *self.command], env=self.env, stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        try:
+            self.find_port()
+        except BaseException:
+            self.process.kill()
+            self.process.wait()
+            raise
+        # What it says later must not fill the pipe.
+        threading.Thread(target=self.process.stderr.read, daemon=True).start()
+        return self
+
+    def find_port(self):
+        """Read what it says until it says where it listens; nginx says nothing, and is tried."""
+        while self.port is None:
+            line = self.process.stderr.readline()
+            if not line:
+                raise RuntimeError(f"{self.name} did not start:\n" + "".join(self.lines))
+            self.lines.append(line)
+            found = ADDRESS.search(line)
+            self.port = int(found[1]) if found else None
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port)).close()
+                return
+            except ConnectionRefusedError:
+                if self.process.poll() is not None or time.monotonic() > self.started + DEADLINE:
+                    raise
+                time.sleep(0.01)
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(DEADLINE)
+
+    def client(self):
+        return Client(self.port)
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+class Bench:
+    """A scratch directory with what the servers need, and the servers."""
+
+    def __init__(self):
+        self.scratch = Path(tempfile.mkdtemp(prefix="promptd-bench-", dir="/var/tmp"))
+        self.scratch.chmod(0o755)
+        self.tokens = self.scratch / "tokens.yaml"
+        self.tokens.write_text("- " + json.dumps({
+            "name": TOKEN, "sha256": [hashlib.sha256(TOKEN.encode()).hexdigest()],
+            "rights": ["read", "write", "admin"]}) + "\n", encoding="utf-8")
+        self.tokens.chmod(0o600)
+        self.prompts = self.scratch / "prompts.d"
+        shutil.copytree(PROMPTS_D, self.prompts)
+        self.reply = None
+
+    def __enter__(self):
+        with self.promptd() as server, server.client() as client:
+            self.reply = client.ask(request_bytes(PATH))
+        (self.scratch / "reply").write_bytes(self.reply.bytes)
+        (self.scratch / "answer.json").write_bytes(self.reply.body)
+        return self
+
+    def __exit__(self, *_):
+        shutil.rmtree(self.scratch)
+
+    def promptd(self, *options, directory=None, workers=1, wrapper=(), env=None, cpus=None, name="promptd"):
+        return Server(name, [*wrapper, RELEASE / "promptd", "--listen", "127.0.0.1:0", "--workers", workers,
+                             "--tokens-file", self.tokens, *options, directory or self.prompts], env=env, cpus=cpus)
+
+    def promptd_with_access_log(self, cpus=None):
+        return self.promptd("--access-log", cpus=cpus, name="promptd --access-log")
+
+    def bare_evhttp(self, wrapper=(), cpus=None):
+        return Server("bare evhttp", [*wrapper, PEERS / "bare_evhttp", self.scratch / "reply"], cpus=cpus)
+
+    def bare_epoll(self, cpus=None):
+        return Server("epoll loop", [PEERS / "bare_epoll", self.scratch / "reply"], cpus=cpus)
+
+    def fastapi(self, cpus=None):
+        return Server("FastAPI", [sys.executable, "-m", "uvicorn", "--app-dir", ROOT / "tools/bench/peers", "--host", "127.0.0.1", "--port", "0",
+                                  "--no-access-log", "fastapi_server:app"],
+                      env={"BENCH_TOKEN": TOKEN, "BENCH_ANSWER": str(self.scratch / "answer.json"),
+                           "PYTHONDONTWRITEBYTECODE": "1"}, cpus=cpus)
+
+    def nginx(self, cpus=None):
+        """The body as a static file, with those headers of promptd's that are not nginx's own."""
+        port, folder = free_port(), self.scratch / "nginx"
+        folder.mkdir(exist_ok=True)
+        own = {"etag", "content-type", "content-length", "date"}
+        headers = "".join(f'add_header {name} "{value}"; ' for name, value in self.reply.headers
+                          if name.lower() not in own)
+        (folder / "nginx.conf").write_text(f"""
+daemon off; master_process off; pid {folder}/pid; error_log stderr error; worker_rlimit_nofile 4096;
+events {{ worker_connections 4000; }}
+http {{
+  access_log off; sendfile on; tcp_nopush on; open_file_cache max=100; keepalive_requests 1000000000;
+  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+  server {{
+    listen 127.0.0.1:{port};
+    location = /beta/litellm_prompt_management {{
+      alias {self.scratch}/answer.json; types {{}} default_type application/json; {headers}
+    }}
+  }}
+}}
+""", encoding="utf-8")
+        return Server("nginx", ["nginx", "-p", folder, "-c", folder / "nginx.conf"], port=port, cpus=cpus)

@@ -1,0 +1,122 @@
+"""What answering a request costs: CPU time, user instructions and system calls, beside the peers'."""
+import contextlib
+
+from client import request_bytes, wrk
+from instructions import count_instructions, count_system_calls, UNCONFINED
+from judge import exact, ratios, summarize
+from noise import calmly
+from process import cpu_seconds
+from report import Row, Table
+from servers import CPUS, PATH
+
+PROMPTD, LOGGING, EVHTTP, EPOLL, NGINX, FASTAPI = (
+    "promptd", "promptd --access-log", "bare evhttp", "epoll loop", "nginx", "FastAPI")
+COLUMNS = (PROMPTD, EVHTTP, EPOLL, NGINX, FASTAPI)
+CONNECTIONS = (1, 10, 100, 1000)
+WORKERS = (1, 2, 4)
+
+
+def microseconds(server, seconds, pinned=True, **load):
+    """The CPU time of one request, in rounds that go on until the machine is calm."""
+    def once():
+        before = cpu_seconds(server.pid)
+        done = wrk(server, PATH, seconds, cpu=CPUS[0] if pinned else None, **load)
+        return 1e6 * (cpu_seconds(server.pid) - before) / done.requests
+
+    return calmly(once, [server.pid])
+
+
+def check_peer(bench, server):
+    """The bare handler must send what promptd sends, or the comparison is none."""
+    with server.client() as client:
+        reply = client.ask(request_bytes(PATH))
+    names = sorted(name for name, _ in reply.headers)
+    wanted = sorted(name for name, _ in bench.reply.headers)
+    if (names, reply.body) != (wanted, bench.reply.body):
+        raise RuntimeError(f"bare evhttp answers {reply.bytes!r}, promptd {bench.reply.bytes!r}")
+
+
+def side_by_side(bench, effort):
+    """{server: its rounds}, each measured in turn."""
+    cpus = CPUS[-1:]
+    servers = (bench.promptd(cpus=cpus), bench.bare_evhttp(cpus=cpus), bench.promptd_with_access_log(cpus=cpus),
+               bench.bare_epoll(cpus=cpus), bench.nginx(cpus=cpus), bench.fastapi(cpus=cpus))
+    rounds = {server.name: [] for server in servers}
+    rounds["304"] = []
+    unchanged = [f"If-None-Match: {bench.reply.header('ETag')}"]
+    with contextlib.ExitStack() as stack:
+        for server in servers:
+            stack.enter_context(server)
+        check_peer(bench, servers[1])
+        for _ in range(effort.rounds):
+            for server in servers:
+                rounds[server.name].append(microseconds(server, effort.seconds))
+            rounds["304"].append(microseconds(servers[0], effort.seconds, headers=unchanged))
+    return rounds
+
+
+def cpu_rows(bench, effort):
+    rounds = side_by_side(bench, effort)
+    figures = {name: summarize(values) for name, values in rounds.items()}
+    answers = {name: figures[name] for name in COLUMNS}
+    logging = {PROMPTD: figures[LOGGING], EVHTTP: figures[EVHTTP]}
+    return [
+        Row("CPU of a GET, to bare evhttp", "µs", answers, ratios(rounds[PROMPTD], rounds[EVHTTP]), 1.15),
+        Row("the same, to nginx", "µs", {PROMPTD: figures[PROMPTD], NGINX: figures[NGINX]},
+            ratios(rounds[PROMPTD], rounds[NGINX])),
+        Row("CPU with `--access-log`, to bare evhttp", "µs", logging, ratios(rounds[LOGGING], rounds[EVHTTP]), 1.25),
+        Row("CPU of a 304, to a 200", "µs", {PROMPTD: figures["304"]}, ratios(rounds["304"], rounds[PROMPTD]), 1.0)]
+
+
+def instruction_rows(bench):
+    counts = {kind: exact(count) for kind, count in count_instructions(bench).items()}
+    bare = counts.pop("GET, 200 of bare evhttp")
+    limits = {"GET, 200": 1.15, "GET, 200 with access log": 1.25}
+    return [Row(f"instructions of a {kind}", "", {PROMPTD: count, EVHTTP: bare}, exact(count.median / bare.median),
+                limits.get(kind)) for kind, count in counts.items()]
+
+
+def system_call_rows(bench):
+    counts = {}
+    for server in (bench.promptd(env=UNCONFINED), bench.bare_evhttp(), bench.nginx()):
+        with server:
+            counts[server.name] = count_system_calls(bench, server)
+    figures = {name: exact(sum(calls.values())) for name, calls in counts.items()}
+    names = ", ".join(f"{count:g} {name}" for name, count in counts[PROMPTD].items())
+    return [Row(f"system calls of a GET ({names})", "", figures,
+                exact(figures[PROMPTD].median / figures[EVHTTP].median), 1.15)]
+
+
+def growing(bench, effort, label, sizes, start, load):
+    """Rows over sizes: promptd beside bare evhttp, and how much more the largest costs than the first that is judged."""
+    rows, rounds = [], {size: {PROMPTD: [], EVHTTP: []} for size in sizes}
+    for _ in range(max(3, effort.rounds // 2)):
+        for size in sizes:
+            for server in start(size):
+                with server:
+                    rounds[size][server.name].append(microseconds(server, effort.seconds, **load(size)))
+    for size in sizes:
+        known = {name: values for name, values in rounds[size].items() if values}
+        rows.append(Row(label.format(size), "µs", {name: summarize(values) for name, values in known.items()},
+                        ratios(known[PROMPTD], known[EVHTTP]) if EVHTTP in known else None))
+    return rows, rounds
+
+
+def connection_rows(bench, effort):
+    cpus = CPUS[-1:]
+    rows, rounds = growing(bench, effort, "CPU of a GET, {:,} connections", CONNECTIONS,
+                           lambda _: (bench.promptd(cpus=cpus), bench.bare_evhttp(cpus=cpus)),
+                           lambda size: {"connections": size})
+    return rows + [Row("1,000 connections to 10", "µs", {}, ratios(rounds[1000][PROMPTD], rounds[10][PROMPTD]), 1.10)]
+
+
+def worker_rows(bench, effort):
+    rows, rounds = growing(bench, effort, "CPU of a GET, {} workers", WORKERS,
+                           lambda size: (bench.promptd(workers=size),), lambda _: {"pinned": False})
+    return rows + [Row("4 workers to 1", "µs", {}, ratios(rounds[4][PROMPTD], rounds[1][PROMPTD]), 1.10)]
+
+
+def measure(bench, effort):
+    rows = cpu_rows(bench, effort) + instruction_rows(bench) + system_call_rows(bench)
+    rows += connection_rows(bench, effort) + worker_rows(bench, effort)
+    return Table("Serving", COLUMNS, rows)
