@@ -85,7 +85,7 @@ def parse_wrk(text):
     return Load(int(requests[1]), float(p99[1]) * UNITS[p99[2]])
 
 
-def wrk(server, path, seconds, connections=32, headers=(), script=None, cpu=None):
+def wrk(server, path, seconds, connections=32, headers=(), script=None, arguments=(), cpu=None):
     """Ask a server over so many connections for so long; each asks again as soon as it is answered."""
     command = ["taskset", "-c", str(cpu)] if cpu is not None else []
     command += ["wrk", "--latency", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s",
@@ -95,4 +95,6 @@ def wrk(server, path, seconds, connections=32, headers=(), script=None, cpu=None
     if script:
         command += ["--script", str(Path(__file__).parent / script)]
     command.append(f"http://127.0.0.1:{server.port}{path}")
+    if arguments:
+        command += ["--", *map(str, arguments)]
     return parse_wrk(subprocess.run(command, capture_output=True, text=True, check=True).stdout)

@@ -1,4 +1,5 @@
-"""From what was measured to a verdict: medians, ranges, and whether they are good for one."""
+"""From what was measured to a verdict: medians, their ranges, and whether those are good for one."""
+import math
 import statistics
 from dataclasses import dataclass
 
@@ -20,7 +21,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Summary:
-    """Median and range of the calm rounds, or of all where too few were calm."""
+    """Median of the calm rounds, or of all where too few were calm, and the range in which the true one lies."""
     median: float
     low: float
     high: float
@@ -36,13 +37,28 @@ def exact(value):
     return Summary(value, value, value, True)
 
 
+def outside(count):
+    """How many of the lowest, and of the highest, of so many rounds do not count for the range.
+
+    It is the interval between two of them that has the true median in it with a probability of 95 %, whatever the
+    distribution: each round is above it as likely as below. Fewer than six cannot promise that; all of them count.
+    """
+    below, number = 0.0, 0
+    while number < count:
+        below += math.comb(count, number) / 2 ** count
+        if 2 * below > 0.05:
+            break
+        number += 1
+    return max(0, number - 1)
+
+
 def summarize(rounds):
-    """Of five rounds and more, the lowest and the highest do not count for the range."""
+    """The summary of several rounds."""
     values = sorted(r.value for r in rounds if r.calm)
     calm = len(values) >= min(FEWEST, len(rounds))
     if not calm:
         values = sorted(r.value for r in rounds)
-    trim = 1 if len(values) >= 5 else 0
+    trim = outside(len(values))
     return Summary(statistics.median(values), values[trim], values[-1 - trim], calm)
 
 
@@ -68,4 +84,5 @@ def judge(summary, limit):
 
 def distance(summary, limit):
     """How far beyond the limit, in words."""
-    return f"{100 * (summary.median / limit - 1):.0f} % above"
+    percent = 100 * (summary.median / limit - 1)
+    return f"{percent:.0f} % above" if percent >= 1 else "less than 1 % above"

@@ -4,40 +4,71 @@ import json
 import sys
 from dataclasses import dataclass
 
+import hotpath
+import loading
+import memory
+import noise
 import report
 import serving
+import starting
 from servers import ROOT, Bench
 
-PARTS = {"serving": serving.measure}
+PARTS = {"serving": serving.measure, "loading": loading.measure, "memory": memory.measure, "start": starting.measure}
 
 
 @dataclass
 class Effort:
-    """How long is measured."""
+    """How much is measured, and for how long."""
     rounds: int
+    growth_rounds: int
+    tries: int
     seconds: int
+    pace_seconds: int
+    connections: tuple
+    workers: tuple
+    sizes: tuple
+    edits: int
+    reloads: int
+    starts: int
 
 
-QUICK, FULL = Effort(rounds=3, seconds=1), Effort(rounds=7, seconds=3)
+FULL = Effort(rounds=15, growth_rounds=9, tries=3, seconds=1, pace_seconds=3, connections=(1, 10, 100, 1000), workers=(1, 2, 4),
+              sizes=(10, 1000, 10_000, 100_000), edits=7, reloads=1000, starts=50)
+QUICK = Effort(rounds=3, growth_rounds=1, tries=1, seconds=1, pace_seconds=1, connections=(10, 1000), workers=(1, 2),
+               sizes=(10, 10_000), edits=1, reloads=20, starts=5)
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(prog="tools/bench/run", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds, smaller sizes")
     parser.add_argument("--only", choices=PARTS, action="append", help="a part; may be given again")
+    parser.add_argument("--check", action="store_true", help="hold the instructions against the recorded ones, and no more")
+    parser.add_argument("--record", action="store_true", help="record the instructions, and no more")
     return parser.parse_args()
+
+
+def measure(bench, names, effort):
+    """Measure these parts, and print what comes of it at once."""
+    noise.tries = effort.tries
+    tables = []
+    for name in names:
+        for table in PARTS[name](bench, effort):
+            print(report.as_text(table), end="\n\n", flush=True)
+            tables.append(table)
+    print(f"{report.summary_line(tables)}; {noise.witnesses()}")
+    return tables
 
 
 def main():
     arguments = parse_arguments()
-    tables = []
     with Bench() as bench:
-        for name in arguments.only or PARTS:
-            tables.append(PARTS[name](bench, QUICK if arguments.quick else FULL))
-            print(report.as_text(tables[-1]), end="\n\n", flush=True)
+        if arguments.record:
+            return hotpath.record(bench)
+        if arguments.check:
+            return hotpath.check(bench)
+        tables = measure(bench, arguments.only or PARTS, QUICK if arguments.quick else FULL)
     (ROOT / "build/bench.json").write_text(json.dumps(report.as_json(tables), indent=1, ensure_ascii=False) + "\n",
                                            encoding="utf-8")
-    print(report.summary_line(tables))
     return report.exit_code(tables)
 
 

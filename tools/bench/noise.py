@@ -13,7 +13,8 @@ from process import cpu_seconds, machine_seconds
 
 FOREIGN = 0.05  # of the time of all processors
 SLOWER = 1.10  # than the fastest loop so far
-TRIES = 3
+
+tries = 3  # until a measurement that was disturbed is taken as it is
 
 
 def spin():
@@ -36,6 +37,9 @@ class Disturbance:
     @property
     def calm(self):
         return self.foreign <= FOREIGN and self.slowness <= SLOWER
+
+
+seen = []  # of each measurement that was taken
 
 
 class Watch:
@@ -66,9 +70,20 @@ class Watch:
 
 def calmly(measure, pids=()):
     """Measure, again if the machine was disturbed, and say whether it was still so the last time."""
-    for _ in range(TRIES):
+    for _ in range(tries):
         with Watch(pids) as watch:
             value = measure()
         if watch.disturbance.calm:
             break
+    seen.append(watch.disturbance)
     return Measured(value, watch.disturbance.calm)
+
+
+def witnesses():
+    """What was seen of others, in words."""
+    disturbed = [d for d in seen if not d.calm]
+    if not disturbed:
+        return f"the machine was calm in all {len(seen)} measurements"
+    return (f"the machine was disturbed in {len(disturbed)} of {len(seen)} measurements: others used up to "
+            f"{100 * max(d.foreign for d in disturbed):.0f} % of the processors, and a loop of fixed length took up to "
+            f"{max(d.slowness for d in disturbed):.2f} times as long as at best")

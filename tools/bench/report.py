@@ -86,4 +86,4 @@ def exit_code(tables):
 def summary_line(tables):
     verdicts = [row.verdict for table in tables for row in table.rows]
     return ", ".join(f"{verdicts.count(verdict)} {word}" for verdict, word in
-                     ((MET, "targets met"), (MISSED, "missed"), (NOISY, "cannot be told: the machine is noisy")))
+                     ((MET, "targets met"), (MISSED, "missed"), (NOISY, "that cannot be told")))

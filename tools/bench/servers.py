@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 
 from client import Client, request_bytes
+from process import cpu_seconds
+from prompts import write_prompts
 
 ROOT = Path(__file__).resolve().parents[2]
 RELEASE = ROOT / "build/release"
@@ -42,7 +44,7 @@ class Server:
 
     def __enter__(self):
         affinity = ["taskset", "-c", ",".join(map(str, self.cpus))] if self.cpus else []
-        self.started = time.monotonic()
+        self.started = time.perf_counter()
         self.process = subprocess.Popen([*affinity, *self.command], env=self.env, stdin=subprocess.DEVNULL,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         try:
@@ -51,6 +53,7 @@ class Server:
             self.process.kill()
             self.process.wait()
             raise
+        self.found, self.cpu_when_found = time.perf_counter(), cpu_seconds(self.pid)
         # What it says later must not fill the pipe.
         threading.Thread(target=self.process.stderr.read, daemon=True).start()
         return self
@@ -69,9 +72,9 @@ class Server:
                 socket.create_connection(("127.0.0.1", self.port)).close()
                 return
             except ConnectionRefusedError:
-                if self.process.poll() is not None or time.monotonic() > self.started + DEADLINE:
+                if self.process.poll() is not None or time.perf_counter() > self.started + DEADLINE:
                     raise
-                time.sleep(0.01)
+                time.sleep(0.001)
 
     def __exit__(self, *_):
         self.process.terminate()
@@ -79,6 +82,11 @@ class Server:
 
     def client(self):
         return Client(self.port)
+
+    def pin(self, cpus):
+        """Keep all its threads on these processors from now on."""
+        for thread in os.listdir(f"/proc/{self.pid}/task"):
+            os.sched_setaffinity(int(thread), cpus)
 
 
 def free_port():
@@ -101,6 +109,7 @@ class Bench:
         self.prompts = self.scratch / "prompts.d"
         shutil.copytree(PROMPTS_D, self.prompts)
         self.reply = None
+        self.corpora = {}
 
     def __enter__(self):
         with self.promptd() as server, server.client() as client:
@@ -111,6 +120,13 @@ class Bench:
 
     def __exit__(self, *_):
         shutil.rmtree(self.scratch)
+
+    def corpus(self, count, suffix="yaml"):
+        """A directory with so many prompts, made once."""
+        if (count, suffix) not in self.corpora:
+            self.corpora[count, suffix] = self.scratch / f"{count}-{suffix}"
+            write_prompts(self.corpora[count, suffix], count, suffix)
+        return self.corpora[count, suffix]
 
     def promptd(self, *options, directory=None, workers=1, wrapper=(), env=None, cpus=None, name="promptd"):
         return Server(name, [*wrapper, RELEASE / "promptd", "--listen", "127.0.0.1:0", "--workers", workers,

@@ -12,8 +12,6 @@ from servers import CPUS, PATH
 PROMPTD, LOGGING, EVHTTP, EPOLL, NGINX, FASTAPI = (
     "promptd", "promptd --access-log", "bare evhttp", "epoll loop", "nginx", "FastAPI")
 COLUMNS = (PROMPTD, EVHTTP, EPOLL, NGINX, FASTAPI)
-CONNECTIONS = (1, 10, 100, 1000)
-WORKERS = (1, 2, 4)
 
 
 def microseconds(server, seconds, pinned=True, **load):
@@ -87,36 +85,44 @@ def system_call_rows(bench):
                 exact(figures[PROMPTD].median / figures[EVHTTP].median), 1.15)]
 
 
-def growing(bench, effort, label, sizes, start, load):
-    """Rows over sizes: promptd beside bare evhttp, and how much more the largest costs than the first that is judged."""
-    rows, rounds = [], {size: {PROMPTD: [], EVHTTP: []} for size in sizes}
-    for _ in range(max(3, effort.rounds // 2)):
+def in_turn(effort, sizes, servers, load):
+    """{size: {server: its rounds}} of servers that all run, and are asked in turn."""
+    rounds = {size: {} for size in sizes}
+    with contextlib.ExitStack() as stack:
         for size in sizes:
-            for server in start(size):
-                with server:
-                    rounds[size][server.name].append(microseconds(server, effort.seconds, **load(size)))
-    for size in sizes:
-        known = {name: values for name, values in rounds[size].items() if values}
-        rows.append(Row(label.format(size), "µs", {name: summarize(values) for name, values in known.items()},
-                        ratios(known[PROMPTD], known[EVHTTP]) if EVHTTP in known else None))
-    return rows, rounds
+            for server in servers(size):
+                stack.enter_context(server)
+                rounds[size][server] = []
+        for _ in range(effort.growth_rounds):
+            for size in sizes:
+                for server, measured in rounds[size].items():
+                    measured.append(microseconds(server, effort.seconds, **load(size)))
+    return {size: {server.name: measured for server, measured in rounds[size].items()} for size in sizes}
+
+
+def growth_rows(what, rounds, base):
+    """Rows over sizes, to bare evhttp where it was asked, and the largest to the base."""
+    rows = [Row(f"CPU of a GET, {size:,} {what}", "µs", {name: summarize(m) for name, m in measured.items()},
+                ratios(measured[PROMPTD], measured[EVHTTP]) if EVHTTP in measured else None)
+            for size, measured in rounds.items()]
+    last = max(rounds)
+    return rows + [Row(f"{last:,} {what}, to {base}", "", {},
+                       ratios(rounds[last][PROMPTD], rounds[base][PROMPTD]), 1.10)]
 
 
 def connection_rows(bench, effort):
     cpus = CPUS[-1:]
-    rows, rounds = growing(bench, effort, "CPU of a GET, {:,} connections", CONNECTIONS,
-                           lambda _: (bench.promptd(cpus=cpus), bench.bare_evhttp(cpus=cpus)),
-                           lambda size: {"connections": size})
-    return rows + [Row("1,000 connections to 10", "µs", {}, ratios(rounds[1000][PROMPTD], rounds[10][PROMPTD]), 1.10)]
+    return growth_rows("connections", in_turn(
+        effort, effort.connections, lambda _: (bench.promptd(cpus=cpus), bench.bare_evhttp(cpus=cpus)),
+        lambda size: {"connections": size}), 10)
 
 
 def worker_rows(bench, effort):
-    rows, rounds = growing(bench, effort, "CPU of a GET, {} workers", WORKERS,
-                           lambda size: (bench.promptd(workers=size),), lambda _: {"pinned": False})
-    return rows + [Row("4 workers to 1", "µs", {}, ratios(rounds[4][PROMPTD], rounds[1][PROMPTD]), 1.10)]
+    return growth_rows("workers", in_turn(
+        effort, effort.workers, lambda size: (bench.promptd(workers=size),), lambda _: {"pinned": False}), 1)
 
 
 def measure(bench, effort):
     rows = cpu_rows(bench, effort) + instruction_rows(bench) + system_call_rows(bench)
     rows += connection_rows(bench, effort) + worker_rows(bench, effort)
-    return Table("Serving", COLUMNS, rows)
+    return [Table("Serving", COLUMNS, rows)]
