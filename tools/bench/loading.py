@@ -163,13 +163,13 @@ def growth_table(bench, effort, loads):
     sizes = {size: Size(bench, effort, size) for size in effort.sizes}
     names = {size: f"{size:,}" for size in sizes}
 
-    def row(what, unit, rounds):
-        return Row(what, unit, {names[size]: summarize(rounds(size)) for size in sizes})
+    def row(what, unit, rounds, key=()):
+        return Row(what, unit, {names[size]: summarize(rounds(size)) for size in sizes}, key=key)
 
     return Table("Number of prompts", tuple(names.values()), [
         row("CPU from exec to ready", "ms", lambda size: loads.rounds["yaml", size][0]),
-        row("time from exec to ready", "ms", lambda size: loads.rounds["yaml", size][1]),
-        row("resident memory", "MB", lambda size: [sizes[size].resident]),
+        row("time from exec to ready", "ms", lambda size: loads.rounds["yaml", size][1], ("ready",)),
+        row("resident memory", "MB", lambda size: [sizes[size].resident], ("resident",)),
         row("time from an edit to the new answer", "ms", lambda size: sizes[size].latencies),
         row("CPU of an edit", "ms", lambda size: sizes[size].cpus),
         row("CPU of a GET of any of them", "µs", lambda size: sizes[size].lookups)])

@@ -1,7 +1,11 @@
 """Measure promptd beside its peers; see run."""
 import argparse
 import json
+import os
+import platform
+import re
 import sys
+from importlib.metadata import version
 from dataclasses import dataclass
 
 import hotpath
@@ -44,7 +48,11 @@ def parse_arguments():
     parser.add_argument("--only", choices=PARTS, action="append", help="a part; may be given again")
     parser.add_argument("--check", action="store_true", help="hold the instructions against the recorded ones, and no more")
     parser.add_argument("--record", action="store_true", help="record the instructions, and no more")
-    return parser.parse_args()
+    parser.add_argument("--write", action="store_true", help="put what was measured into README.md, with plots")
+    arguments = parser.parse_args()
+    if arguments.write and (arguments.quick or arguments.only):
+        parser.error("--write needs all of it, measured at length")
+    return arguments
 
 
 def measure(bench, names, effort):
@@ -59,6 +67,26 @@ def measure(bench, names, effort):
     return tables
 
 
+def notes():
+    """On what it was measured, for the README."""
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        processor = re.search(r"^model name\s*: (.*)$", file.read(), re.MULTILINE)
+    known = hotpath.versions()
+    nginx = hotpath.first_line("dpkg-query", "-W", "-f=${Version}", "nginx-light").partition("-")[0]
+    return (f"Measured on {os.cpu_count()} processors ({processor[1] if processor else platform.machine()}), Linux "
+            f"{'.'.join(platform.release().split('.')[:2])}, {known['C library']}, libevent {known['libevent']}; nginx {nginx}, "
+            f"FastAPI {version('fastapi')}, uvicorn {version('uvicorn')}. {noise.witnesses().capitalize()}.")
+
+
+def write(tables):
+    """Put the tables and plots where the README shows them."""
+    import plots  # as it takes long to load, and only this needs it  # pylint: disable=import-outside-toplevel
+    pictures = {what: path.relative_to(ROOT) for what, path in plots.plot(tables).items()}
+    readme = ROOT / "README.md"
+    page = report.as_page(tables, notes(), pictures)
+    readme.write_text(report.between_marks(readme.read_text(encoding="utf-8"), page), encoding="utf-8")
+
+
 def main():
     arguments = parse_arguments()
     with Bench() as bench:
@@ -69,6 +97,8 @@ def main():
         tables = measure(bench, arguments.only or PARTS, QUICK if arguments.quick else FULL)
     (ROOT / "build/bench.json").write_text(json.dumps(report.as_json(tables), indent=1, ensure_ascii=False) + "\n",
                                            encoding="utf-8")
+    if arguments.write:
+        write(tables)
     return report.exit_code(tables)
 
 

@@ -1,10 +1,12 @@
 """Whether the machine did anything else while something was measured.
 
 Two witnesses: the time that processors spent on others than the measured (the machine's busy time less that of the servers and
-of this process and its children) or that the hypervisor took away, and a loop of fixed length, which takes longer where
-a neighbour has the caches, or the clock is slower.
+of this process and its children) or that the hypervisor took away, and a loop of fixed length, which takes longer than it
+did of late where a neighbour has the caches, or the clock is slower.
 """
+import collections
 import os
+import statistics
 import time
 from dataclasses import dataclass
 
@@ -12,7 +14,7 @@ from judge import Measured
 from process import cpu_seconds, machine_seconds
 
 FOREIGN = 0.05  # of the time of all processors
-SLOWER = 1.10  # than the fastest loop so far
+SLOWER = 1.10  # than the median of the last loops
 
 tries = 3  # until a measurement that was disturbed is taken as it is
 
@@ -39,13 +41,19 @@ class Disturbance:
         return self.foreign <= FOREIGN and self.slowness <= SLOWER
 
 
+def foreign_share(busy, own, stolen, wall):
+    """Of the time of all processors, what was not ours. The machine counts in ticks, one of which may be off for each."""
+    tick = os.cpu_count() / os.sysconf("SC_CLK_TCK")
+    return max(0.0, busy - own + stolen - tick) / (wall * os.cpu_count())
+
+
 seen = []  # of each measurement that was taken
 
 
 class Watch:
     """Watches the machine during a block; the processes are those that are measured and live longer than it."""
 
-    fastest = float("inf")
+    spins = collections.deque(maxlen=100)
 
     def __init__(self, pids=()):
         self.pids = pids
@@ -55,7 +63,7 @@ class Watch:
         return sum(times[:4]) + sum(cpu_seconds(pid) for pid in self.pids)
 
     def __enter__(self):
-        self.spins = [spin()]
+        self.spins.append(spin())
         self.begun, self.own, self.machine = time.monotonic(), self.own_seconds(), machine_seconds()
         return self
 
@@ -63,9 +71,8 @@ class Watch:
         wall, own = time.monotonic() - self.begun, self.own_seconds() - self.own
         busy, stolen = (now - then for now, then in zip(machine_seconds(), self.machine))
         self.spins.append(spin())
-        Watch.fastest = min(Watch.fastest, *self.spins)
-        self.disturbance = Disturbance((max(0.0, busy - own) + stolen) / (wall * os.cpu_count()),
-                                       max(self.spins) / Watch.fastest)
+        slowest = max(self.spins[-2], self.spins[-1])
+        self.disturbance = Disturbance(foreign_share(busy, own, stolen, wall), slowest / statistics.median(self.spins))
 
 
 def calmly(measure, pids=()):
@@ -81,9 +88,11 @@ def calmly(measure, pids=()):
 
 def witnesses():
     """What was seen of others, in words."""
+    if not seen:
+        return "nothing was timed"
     disturbed = [d for d in seen if not d.calm]
     if not disturbed:
         return f"the machine was calm in all {len(seen)} measurements"
     return (f"the machine was disturbed in {len(disturbed)} of {len(seen)} measurements: others used up to "
             f"{100 * max(d.foreign for d in disturbed):.0f} % of the processors, and a loop of fixed length took up to "
-            f"{max(d.slowness for d in disturbed):.2f} times as long as at best")
+            f"{max(d.slowness for d in disturbed):.2f} times as long as usual")

@@ -1,6 +1,6 @@
 """Tables of what was measured: for a terminal, for the README, as JSON."""
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from judge import MISSED, MET, NOISY, Summary, distance, judge
 
@@ -14,6 +14,7 @@ class Row:
     judged: Summary | None = None
     limit: float | None = None
     judged_unit: str = "×"
+    key: tuple = field(default=())  # by which a plot finds it
 
     @property
     def verdict(self):
@@ -35,10 +36,10 @@ def number(value):
 
 
 def quantity(summary, unit):
-    """A figure, or the range where it is none."""
+    """A figure, or the range where it is none; of one round that was disturbed there is none, either."""
     text = number(summary.median)
     if not summary.steady:
-        text = f"{number(summary.low)} to {number(summary.high)}"
+        text = "about " + text if summary.low == summary.high else f"{number(summary.low)} to {number(summary.high)}"
     return f"{text} {unit}".rstrip()
 
 
@@ -87,3 +88,20 @@ def summary_line(tables):
     verdicts = [row.verdict for table in tables for row in table.rows]
     return ", ".join(f"{verdicts.count(verdict)} {word}" for verdict, word in
                      ((MET, "targets met"), (MISSED, "missed"), (NOISY, "that cannot be told")))
+
+
+BEGIN, END = "<!-- what tools/bench/run --write measured -->\n", "<!-- until here -->\n"
+
+
+def between_marks(page, text):
+    """The page with this text between its marks."""
+    if page.count(BEGIN) != 1 or page.count(END) != 1 or page.index(BEGIN) > page.index(END):
+        raise ValueError(f"the page has no place for the table: {BEGIN!r} and {END!r}, once each")
+    before, _, rest = page.partition(BEGIN)
+    return before + BEGIN + "\n" + text.strip("\n") + "\n\n" + END + rest.partition(END)[2]
+
+
+def as_page(tables, notes, pictures):
+    """What the README says; pictures: {what it shows: its path}."""
+    shown = [f"![{what}]({path})" for what, path in pictures.items()]
+    return "\n\n".join([notes, *shown, *(as_markdown(table) for table in tables)])

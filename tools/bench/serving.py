@@ -59,7 +59,7 @@ def cpu_rows(bench, effort):
     answers = {name: figures[name] for name in COLUMNS}
     logging = {PROMPTD: figures[LOGGING], EVHTTP: figures[EVHTTP]}
     return [
-        Row("CPU of a GET, to bare evhttp", "µs", answers, ratios(rounds[PROMPTD], rounds[EVHTTP]), 1.15),
+        Row("CPU of a GET, to bare evhttp", "µs", answers, ratios(rounds[PROMPTD], rounds[EVHTTP]), 1.15, key=("peers",)),
         Row("the same, to nginx", "µs", {PROMPTD: figures[PROMPTD], NGINX: figures[NGINX]},
             ratios(rounds[PROMPTD], rounds[NGINX])),
         Row("CPU with `--access-log`, to bare evhttp", "µs", logging, ratios(rounds[LOGGING], rounds[EVHTTP]), 1.25),
@@ -102,8 +102,8 @@ def in_turn(effort, sizes, servers, load):
 
 def growth_rows(what, rounds, base):
     """Rows over sizes, to bare evhttp where it was asked, and the largest to the base."""
-    rows = [Row(f"CPU of a GET, {size:,} {what}", "µs", {name: summarize(m) for name, m in measured.items()},
-                ratios(measured[PROMPTD], measured[EVHTTP]) if EVHTTP in measured else None)
+    rows = [Row(f"CPU of a GET, {size:,} {what if size > 1 else what[:-1]}", "µs", {name: summarize(m) for name, m in measured.items()},
+                ratios(measured[PROMPTD], measured[EVHTTP]) if EVHTTP in measured else None, key=(what, size))
             for size, measured in rounds.items()]
     last = max(rounds)
     return rows + [Row(f"{last:,} {what}, to {base}", "", {},

@@ -1,0 +1,200 @@
+"""How tools/bench comes from what it measured to what it says."""
+import unittest
+from pathlib import Path
+
+import hotpath
+import noise
+from client import parse_wrk
+from judge import MET, MISSED, NOISY, Measured, exact, judge, outside, ratios, summarize
+from prompts import BYTES, as_yaml
+from report import BEGIN, END, Row, Table, as_markdown, as_text, between_marks, exit_code
+
+STEADY = [1.11, 1.12, 1.10, 1.12, 1.13]
+
+
+def rounds(values, calm=True):
+    return [Measured(value, calm) for value in values]
+
+
+class Summaries(unittest.TestCase):
+    def test_the_range_holds_the_median_with_95_percent(self):
+        # The table of the sign test: 6 rounds at least, of 9 all but the outermost, of 20 all but five.
+        self.assertEqual([outside(n) for n in (1, 5, 6, 8, 9, 15, 20)], [0, 0, 0, 0, 1, 3, 5])
+
+    def test_one_wild_round_in_nine_changes_nothing(self):
+        summary = summarize(rounds([1.10, 1.11, 1.12, 1.13, 1.14, 1.11, 1.12, 1.13, 9.0]))
+        self.assertEqual((summary.median, summary.high), (1.12, 1.14))
+        self.assertTrue(summary.steady)
+
+    def test_disturbed_rounds_do_not_count_where_enough_are_calm(self):
+        summary = summarize(rounds(STEADY) + rounds([5.0, 6.0], calm=False))
+        self.assertEqual((summary.median, summary.low, summary.high, summary.calm), (1.12, 1.10, 1.13, True))
+
+    def test_too_few_calm_rounds_are_none(self):
+        summary = summarize(rounds([1.1, 1.1]) + rounds([5.0, 6.0, 7.0], calm=False))
+        self.assertEqual((summary.low, summary.high, summary.calm), (1.1, 7.0, False))
+
+    def test_a_ratio_is_of_the_same_round(self):
+        # The machine gets slower by half; the ratio does not change.
+        summary = ratios(rounds([12, 18, 12, 18, 12]), rounds([10, 15, 10, 15, 10]))
+        self.assertEqual((summary.low, summary.high), (1.2, 1.2))
+
+    def test_a_ratio_is_calm_where_both_were(self):
+        one, other = rounds([1.0] * 5), rounds([1.0] * 5, calm=False)
+        self.assertFalse(ratios(one, other).calm)
+        self.assertFalse(ratios(other, one).calm)
+
+
+class Verdicts(unittest.TestCase):
+    def test_below_or_above(self):
+        self.assertEqual(judge(summarize(rounds(STEADY)), 1.15), MET)
+        self.assertEqual(judge(summarize(rounds(STEADY)), 1.05), MISSED)
+
+    def test_a_steady_range_across_the_limit_goes_by_its_median(self):
+        self.assertEqual(judge(summarize(rounds(STEADY)), 1.12), MET)
+        self.assertEqual(judge(summarize(rounds(STEADY)), 1.115), MISSED)
+
+    def test_a_wide_range_across_the_limit_is_noise(self):
+        self.assertEqual(judge(summarize(rounds([1.0, 1.3, 1.1, 1.2, 1.1])), 1.15), NOISY)
+
+    def test_a_wide_range_on_one_side_is_enough(self):
+        wide = summarize(rounds([0.5, 0.9, 0.7, 0.6, 0.8]))
+        self.assertFalse(wide.steady)
+        self.assertEqual((judge(wide, 1.0), judge(wide, 0.4)), (MET, MISSED))
+
+    def test_nothing_is_said_of_a_disturbed_machine(self):
+        for limit in (0.5, 1.15, 3.0):
+            self.assertEqual(judge(summarize(rounds(STEADY, calm=False)), limit), NOISY)
+
+    def test_what_has_no_limit_has_no_verdict(self):
+        self.assertEqual(judge(summarize(rounds(STEADY)), None), "")
+
+
+class Noise(unittest.TestCase):
+    def setUp(self):
+        self.addCleanup(setattr, noise, "tries", noise.tries)
+        self.addCleanup(setattr, noise, "seen", noise.seen)
+        self.addCleanup(setattr, noise, "Watch", noise.Watch)
+        noise.seen, noise.tries = [], 3
+
+    def be_disturbed(self, *disturbances):
+        """Let the next measurements be disturbed like this."""
+        left = list(disturbances)
+
+        class Watch:
+            def __init__(self, _):
+                pass
+
+            def __enter__(self):
+                self.disturbance = noise.Disturbance(*left.pop(0))
+                return self
+
+            def __exit__(self, *_):
+                pass
+
+        noise.Watch = Watch
+
+    def test_what_others_computed_is_what_is_left_of_the_machine(self):
+        noticed = noise.foreign_share(busy=3.0, own=2.0, stolen=0.0, wall=2.0)
+        self.assertGreater(noticed, 0)
+        self.assertGreater(noise.foreign_share(3.0, 2.0, 0.5, 2.0), noticed)
+        self.assertEqual(noise.foreign_share(2.0, 2.0, 0.0, 2.0), 0)
+
+    def test_a_disturbed_measurement_is_taken_again(self):
+        self.be_disturbed((0.5, 1.0), (0.0, 2.0), (0.0, 1.0))
+        values = iter((1, 2, 3))
+        self.assertEqual(noise.calmly(lambda: next(values)), Measured(3, True))
+
+    def test_one_that_never_was_calm_says_so(self):
+        self.be_disturbed(*[(0.5, 1.0)] * 3)
+        self.assertEqual(noise.calmly(lambda: 1), Measured(1, False))
+        self.assertIn("disturbed in 1 of 1 measurements: others used up to 50 %", noise.witnesses())
+
+    def test_the_real_watch_sees_this_process_as_its_own(self):
+        with noise.Watch() as watch:
+            noise.spin()
+        self.assertGreaterEqual(watch.disturbance.slowness, 1.0)
+        self.assertGreaterEqual(watch.disturbance.foreign, 0.0)
+
+
+class Tables(unittest.TestCase):
+    def table(self, judged, limit=1.15):
+        return Table("Serving", ("promptd", "nginx"), [
+            Row("CPU of a GET", "µs", {"promptd": exact(16.84)}, judged, limit)])
+
+    def test_a_row(self):
+        self.assertEqual(as_markdown(self.table(summarize(rounds(STEADY)))).split("\n"), [
+            "| Serving | promptd | nginx | judged | target |  |",
+            "| --- | --: | --: | --: | --: | --- |",
+            "| CPU of a GET | 16.8 µs |  | 1.12 × | ≤ 1.15 × | met |"])
+
+    def test_a_missed_target_tells_the_distance(self):
+        self.assertIn("1.38 ×  ≤ 1.15 ×  missed, 20 % above", as_text(self.table(exact(1.38))))
+        self.assertIn("missed, less than 1 % above", as_text(self.table(exact(1.151))))
+
+    def test_what_is_no_figure_is_a_range(self):
+        self.assertIn("1.00 to 1.40 ×  ≤ 1.15 ×  noisy", as_text(self.table(summarize(rounds([1.0, 1.4])))))
+        self.assertIn("about 1.20 ×  ≤ 1.15 ×  noisy", as_text(self.table(summarize(rounds([1.2], calm=False)))))
+
+    def test_the_exit_status(self):
+        met, missed = self.table(exact(1.0)), self.table(exact(2.0))
+        noisy = self.table(summarize(rounds(STEADY, calm=False)))
+        for tables, status in (([met], 0), ([met, missed], 1), ([met, noisy], 3), ([noisy, missed], 1)):
+            self.assertEqual(exit_code(tables), status)
+
+    def test_the_page_keeps_what_is_around_the_marks(self):
+        self.assertEqual(between_marks(f"a\n{BEGIN}old\n{END}b\n", "new"), f"a\n{BEGIN}\nnew\n\n{END}b\n")
+        for page in ("no marks", f"{END}{BEGIN}", f"{BEGIN}{BEGIN}{END}"):
+            with self.assertRaises(ValueError):
+                between_marks(page, "new")
+
+    def test_the_readme_has_a_place_for_it(self):
+        readme = Path(__file__).resolve().parents[2] / "README.md"
+        self.assertIn("\nnew\n", between_marks(readme.read_text(encoding="utf-8"), "new"))
+
+
+class HotPath(unittest.TestCase):
+    RECORDED = {"GET, 200": 1.100, "GET, 304": 1.000}
+
+    def test_within_the_margin(self):
+        self.assertEqual(hotpath.compare(self.RECORDED, {"GET, 200": 1.121, "GET, 304": 0.981}), ([], []))
+
+    def test_beyond_it(self):
+        above, below = hotpath.compare(self.RECORDED, {"GET, 200": 1.123, "GET, 304": 0.979})
+        self.assertEqual(above, ["GET, 200: 1.123 times bare evhttp, recorded 1.100"])
+        self.assertEqual(below, ["GET, 304: 0.979 times bare evhttp, recorded 1.000"])
+
+    def test_a_kind_that_was_never_recorded_is_none_that_passes(self):
+        above, _ = hotpath.compare(self.RECORDED, {**self.RECORDED, "HEAD": 1.0})
+        self.assertEqual(above, ["HEAD: 1.000 times bare evhttp, and not recorded"])
+
+    def test_nor_is_one_that_is_counted_no_more(self):
+        above, _ = hotpath.compare(self.RECORDED, {"GET, 200": 1.1})
+        self.assertEqual(above, ["GET, 304: recorded, and not counted"])
+
+
+class Reading(unittest.TestCase):
+    WRK = """Running 1s test @ http://127.0.0.1:1/
+  1 threads and 32 connections
+  Latency Distribution
+     50%  400.00us
+     99%    1.50ms
+  61234 requests in 1.00s, 30.00MB read
+"""
+
+    def test_what_wrk_says(self):
+        load = parse_wrk(self.WRK)
+        self.assertEqual((load.requests, load.p99_ms), (61234, 1.5))
+
+    def test_errors_are_no_figure(self):
+        for line in ("  Socket errors: connect 0, read 1, write 0, timeout 0\n", "  Non-2xx or 3xx responses: 7\n"):
+            with self.assertRaises(RuntimeError):
+                parse_wrk(self.WRK + line)
+
+    def test_prompts_are_of_the_size_they_should_be(self):
+        self.assertEqual({len(as_yaml(number)) for number in range(200)}, {BYTES})
+        self.assertEqual(len(as_yaml(1, length=700, seed=0.5)), 700)
+
+
+if __name__ == "__main__":
+    unittest.main()
