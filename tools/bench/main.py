@@ -80,7 +80,7 @@ def notes():
 
 def write(tables):
     """Put the tables and plots where the README shows them."""
-    import plots  # as it takes long to load, and only this needs it  # pylint: disable=import-outside-toplevel
+    import plots  # as it takes long to load, and only this needs it
     pictures = {what: path.relative_to(ROOT) for what, path in plots.plot(tables).items()}
     readme = ROOT / "README.md"
     page = report.as_page(tables, notes(), pictures)

@@ -2,9 +2,9 @@
 import matplotlib
 
 matplotlib.use("svg")
-from matplotlib import pyplot  # pylint: disable=wrong-import-position
+from matplotlib import pyplot
 
-from servers import ROOT  # pylint: disable=wrong-import-position
+from servers import ROOT
 
 FOLDER = ROOT / "tools/bench/plots"
 COLOURS = {"promptd": "#1b6ca8", "bare evhttp": "#8a8a8a"}

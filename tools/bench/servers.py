@@ -1,6 +1,6 @@
 """The servers that are measured: each on loopback, with one thread for requests where nothing else is said."""
-import json
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
@@ -31,12 +30,11 @@ CPUS = sorted(os.sched_getaffinity(0))
 
 
 class Server:
-    """A running server; as a context manager it is ended with SIGTERM and must then end well."""
+    """A running server; as a context manager it is ended with SIGTERM. Its log is a file that is soon forgotten."""
 
     def __init__(self, name, command, port=None, env=None, cpus=None):
         self.name, self.command, self.port, self.cpus = name, [str(part) for part in command], port, cpus
         self.env = {**{k: v for k, v in os.environ.items() if not k.startswith("PROMPTD")}, **(env or {})}
-        self.lines = []
 
     @property
     def pid(self):
@@ -44,41 +42,50 @@ class Server:
 
     def __enter__(self):
         affinity = ["taskset", "-c", ",".join(map(str, self.cpus))] if self.cpus else []
+        self.log = tempfile.TemporaryFile()
         self.started = time.perf_counter()
         self.process = subprocess.Popen([*affinity, *self.command], env=self.env, stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+                                        stdout=subprocess.DEVNULL, stderr=self.log)
         try:
-            self.find_port()
+            self.wait_until(self.find_port)
+            self.found, self.cpu_when_found = time.perf_counter(), cpu_seconds(self.pid)
+            self.wait_until(self.is_listening)
         except BaseException:
             self.process.kill()
             self.process.wait()
+            self.log.close()
             raise
-        self.found, self.cpu_when_found = time.perf_counter(), cpu_seconds(self.pid)
-        # What it says later must not fill the pipe.
-        threading.Thread(target=self.process.stderr.read, daemon=True).start()
         return self
 
+    def wait_until(self, predicate):
+        while not predicate():
+            if self.process.poll() is not None or time.perf_counter() > self.started + DEADLINE:
+                raise RuntimeError(f"{self.name} did not start:\n{self.read_log()}")
+            time.sleep(0.0002)
+
+    def read_log(self):
+        return os.pread(self.log.fileno(), 65536, 0).decode("utf-8", "replace")
+
+    def forget_log(self):
+        os.ftruncate(self.log.fileno(), 0)
+
     def find_port(self):
-        """Read what it says until it says where it listens; nginx says nothing, and is tried."""
-        while self.port is None:
-            line = self.process.stderr.readline()
-            if not line:
-                raise RuntimeError(f"{self.name} did not start:\n" + "".join(self.lines))
-            self.lines.append(line)
-            found = ADDRESS.search(line)
-            self.port = int(found[1]) if found else None
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port)).close()
-                return
-            except ConnectionRefusedError:
-                if self.process.poll() is not None or time.perf_counter() > self.started + DEADLINE:
-                    raise
-                time.sleep(0.001)
+        """Where it says that it listens; nginx says nothing, and was told."""
+        found = None if self.port else ADDRESS.search(self.read_log())
+        self.port = int(found[1]) if found else self.port
+        return self.port
+
+    def is_listening(self):
+        try:
+            socket.create_connection(("127.0.0.1", self.port)).close()
+            return True
+        except ConnectionRefusedError:
+            return False
 
     def __exit__(self, *_):
         self.process.terminate()
         self.process.wait(DEADLINE)
+        self.log.close()
 
     def client(self):
         return Client(self.port)
@@ -95,6 +102,11 @@ def free_port():
         return free.getsockname()[1]
 
 
+def let_age():
+    """Wait until files that were just written are old enough not to be waited for at a start."""
+    time.sleep(1.1)
+
+
 class Bench:
     """A scratch directory with what the servers need, and the servers."""
 
@@ -108,6 +120,7 @@ class Bench:
         self.tokens.chmod(0o600)
         self.prompts = self.scratch / "prompts.d"
         shutil.copytree(PROMPTS_D, self.prompts)
+        let_age()
         self.reply = None
         self.corpora = {}
 
@@ -126,6 +139,7 @@ class Bench:
         if (count, suffix) not in self.corpora:
             self.corpora[count, suffix] = self.scratch / f"{count}-{suffix}"
             write_prompts(self.corpora[count, suffix], count, suffix)
+            let_age()
         return self.corpora[count, suffix]
 
     def promptd(self, *options, directory=None, workers=1, wrapper=(), env=None, cpus=None, name="promptd"):
@@ -142,8 +156,8 @@ class Bench:
         return Server("epoll loop", [PEERS / "bare_epoll", self.scratch / "reply"], cpus=cpus)
 
     def fastapi(self, cpus=None):
-        return Server("FastAPI", [sys.executable, "-m", "uvicorn", "--app-dir", ROOT / "tools/bench/peers", "--host", "127.0.0.1", "--port", "0",
-                                  "--no-access-log", "fastapi_server:app"],
+        return Server("FastAPI", [sys.executable, "-m", "uvicorn", "--app-dir", ROOT / "tools/bench/peers",
+                                  "--host", "127.0.0.1", "--port", "0", "--no-access-log", "fastapi_server:app"],
                       env={"BENCH_TOKEN": TOKEN, "BENCH_ANSWER": str(self.scratch / "answer.json"),
                            "PYTHONDONTWRITEBYTECODE": "1"}, cpus=cpus)
 

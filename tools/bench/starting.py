@@ -44,7 +44,8 @@ def stripped_kilobytes(bench, program):
 
 
 def size_row(bench):
-    programs = {PROMPTD: RELEASE / "promptd", EVHTTP: PEERS / "bare_evhttp", NGINX: shutil.which("nginx", path="/usr/sbin:/usr/bin")}
+    programs = {PROMPTD: RELEASE / "promptd", EVHTTP: PEERS / "bare_evhttp",
+                NGINX: shutil.which("nginx", path="/usr/sbin:/usr/bin")}
     sizes = {name: stripped_kilobytes(bench, program) for name, program in programs.items()}
     return Row("program, stripped", "KB", sizes, sizes[PROMPTD], 300, "KB")
 
