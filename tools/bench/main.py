@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import re
+import resource
 import sys
 from importlib.metadata import version
 from dataclasses import dataclass
@@ -89,6 +90,8 @@ def write(tables):
 
 def main():
     arguments = parse_arguments()
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # 1,000 connections are more than is usual
     with Bench() as bench:
         if arguments.record:
             return hotpath.record(bench)

@@ -109,7 +109,8 @@ def in_turn(effort, sizes, servers, load):
 
 def growth_rows(what, rounds, base):
     """Rows over sizes, to bare evhttp where it was asked, and the largest to the base."""
-    rows = [Row(f"CPU of a GET, {size:,} {what if size > 1 else what[:-1]}", "µs", {name: summarize(m) for name, m in measured.items()},
+    rows = [Row(f"CPU of a GET, {size:,} {what if size > 1 else what[:-1]}", "µs",
+                {name: summarize(values) for name, values in measured.items()},
                 ratios(measured[PROMPTD], measured[EVHTTP]) if EVHTTP in measured else None,
                 key=(what, size))
             for size, measured in rounds.items()]
