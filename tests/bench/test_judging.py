@@ -185,6 +185,7 @@ class Reading(unittest.TestCase):
     def test_what_wrk_says(self):
         load = parse_wrk(self.WRK)
         self.assertEqual((load.requests, load.p99_ms), (61234, 1.5))
+        self.assertEqual(parse_wrk(self.WRK.replace("1.50ms", "1.50s ")).p99_ms, 1500)
 
     def test_errors_are_no_figure(self):
         for line in ("  Socket errors: connect 0, read 1, write 0, timeout 0\n", "  Non-2xx or 3xx responses: 7\n"):

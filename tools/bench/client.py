@@ -72,7 +72,7 @@ class Load:
     p99_ms: float
 
 
-UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
+UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4}
 
 
 def parse_wrk(text):
@@ -81,7 +81,7 @@ def parse_wrk(text):
     if wrong:
         raise RuntimeError(f"wrk: {wrong[0]}")
     requests = re.search(r"(\d+) requests in ", text)
-    p99 = re.search(r"^ +99% +([\d.]+)(us|ms|s)$", text, re.MULTILINE)
+    p99 = re.search(r"^ +99% +([\d.]+)(us|ms|s|m) *$", text, re.MULTILINE)
     return Load(int(requests[1]), float(p99[1]) * UNITS[p99[2]])
 
 

@@ -87,7 +87,7 @@ def trace(server, request, count, output):
         end = time.monotonic() + DEADLINE
         while not is_traced(server.pid):
             if time.monotonic() > end or tracer.poll() is not None:
-                raise RuntimeError(f"strace does not trace {server.name}")
+                raise RuntimeError(f"strace may not trace {server.name}: be root, or set kernel.yama.ptrace_scope to 0")
             time.sleep(0.01)
         with server.client() as client:
             client.repeat(request, count)

@@ -37,7 +37,7 @@ class Effort:
     starts: int
 
 
-FULL = Effort(rounds=15, growth_rounds=9, tries=3, seconds=1, pace_seconds=3, connections=(1, 10, 100, 1000), workers=(1, 2, 4),
+FULL = Effort(rounds=15, growth_rounds=6, tries=3, seconds=1, pace_seconds=3, connections=(1, 10, 100, 1000), workers=(1, 2, 4),
               sizes=(10, 1000, 10_000, 100_000), edits=7, reloads=1000, starts=50)
 QUICK = Effort(rounds=3, growth_rounds=1, tries=1, seconds=1, pace_seconds=1, connections=(10, 1000), workers=(1, 2),
                sizes=(10, 10_000), edits=1, reloads=20, starts=5)

@@ -7,7 +7,7 @@ from matplotlib import pyplot
 from servers import ROOT
 
 FOLDER = ROOT / "tools/bench/plots"
-COLOURS = {"promptd": "#1b6ca8", "bare evhttp": "#8a8a8a"}
+COLOURS = {"promptd": "#1b6ca8", "bare evhttp": "#8a8a8a", "epoll loop": "#c9c9c9"}
 OTHERS = "#c9c9c9"
 STYLE = {"svg.hashsalt": "promptd", "svg.fonttype": "none", "font.size": 10, "axes.spines.top": False,
          "axes.spines.right": False, "figure.constrained_layout.use": True, "savefig.facecolor": "white"}
@@ -54,7 +54,7 @@ def plot_connections(tables):
     """CPU time of a request over connections."""
     rows = rows_of(tables, "connections")
     figure, axes = pyplot.subplots(figsize=(6.5, 2.6))
-    for name in ("promptd", "bare evhttp"):
+    for name in rows[0].figures:
         summaries = [row.figures[name] for row in rows]
         axes.errorbar([row.key[1] for row in rows], [s.median for s in summaries], yerr=errors(summaries), marker="o",
                       label=name, color=COLOURS[name])

@@ -18,6 +18,7 @@ from prompts import write_prompts
 ROOT = Path(__file__).resolve().parents[2]
 RELEASE = ROOT / "build/release"
 PEERS = RELEASE / "tools/bench/peers"
+NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin")
 PROMPTS_D = ROOT / "prompts.d"
 TOKEN = "bench"
 PROMPT_ID = "hello-world-prompt"
@@ -183,4 +184,4 @@ http {{
   }}
 }}
 """, encoding="utf-8")
-        return Server("nginx", ["nginx", "-p", folder, "-c", folder / "nginx.conf"], port=port, cpus=cpus)
+        return Server("nginx", [NGINX, "-p", folder, "-c", folder / "nginx.conf"], port=port, cpus=cpus)

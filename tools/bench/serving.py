@@ -15,14 +15,29 @@ PROMPTD, LOGGING, EVHTTP, EPOLL, NGINX, FASTAPI = (
 COLUMNS = (PROMPTD, EVHTTP, EPOLL, NGINX, FASTAPI)
 
 
+def asked(server, seconds, pinned, load):
+    """(CPU seconds, requests) of a server that is asked for so long."""
+    before = cpu_seconds(server.pid)
+    done = wrk(server, PATH, seconds, cpu=CPUS[0] if pinned else None, **load)
+    spent = cpu_seconds(server.pid) - before
+    server.forget_log()
+    return spent, done.requests
+
+
 def microseconds(server, seconds, pinned=True, **load):
-    """The CPU time of one request, in rounds that go on until the machine is calm."""
+    """The CPU time of one request, connecting included."""
     def once():
-        before = cpu_seconds(server.pid)
-        done = wrk(server, PATH, seconds, cpu=CPUS[0] if pinned else None, **load)
-        spent = cpu_seconds(server.pid) - before
-        server.forget_log()
-        return 1e6 * spent / done.requests
+        spent, requests = asked(server, seconds, pinned, load)
+        return 1e6 * spent / requests
+
+    return calmly(once, [server.pid])
+
+
+def microseconds_connected(server, seconds, **load):
+    """The CPU time of one request without connecting: what a longer time took more than a shorter one."""
+    def once():
+        (short, few), (long, many) = (asked(server, factor * seconds, True, load) for factor in (1, 2))
+        return 1e6 * (long - short) / (many - few)
 
     return calmly(once, [server.pid])
 
@@ -92,7 +107,7 @@ def system_call_rows(bench):
                 exact(figures[PROMPTD].median / figures[EVHTTP].median), 1.15)]
 
 
-def in_turn(effort, sizes, servers, load):
+def in_turn(effort, sizes, servers, cost):
     """{size: {server: its rounds}} of servers that all run, and are asked in turn."""
     rounds = {size: {} for size in sizes}
     with contextlib.ExitStack() as stack:
@@ -103,7 +118,7 @@ def in_turn(effort, sizes, servers, load):
         for _ in range(effort.growth_rounds):
             for size in sizes:
                 for server, measured in rounds[size].items():
-                    measured.append(microseconds(server, effort.seconds, **load(size)))
+                    measured.append(cost(server, size))
     return {size: {server.name: measured for server, measured in rounds[size].items()} for size in sizes}
 
 
@@ -115,20 +130,22 @@ def growth_rows(what, rounds, base):
                 key=(what, size))
             for size, measured in rounds.items()]
     last = max(rounds)
-    return rows + [Row(f"{last:,} {what}, to {base}", "", {},
-                       ratios(rounds[last][PROMPTD], rounds[base][PROMPTD]), 1.10)]
+    growth = {name: ratios(values, rounds[base][name]) for name, values in rounds[last].items()}
+    return rows + [Row(f"{last:,} {what}, to {base}", "×", growth, growth[PROMPTD], 1.10)]
 
 
 def connection_rows(bench, effort):
     cpus = CPUS[-1:]
     return growth_rows("connections", in_turn(
-        effort, effort.connections, lambda _: (bench.promptd(cpus=cpus), bench.bare_evhttp(cpus=cpus)),
-        lambda size: {"connections": size}), 10)
+        effort, effort.connections,
+        lambda _: (bench.promptd(cpus=cpus), bench.bare_evhttp(cpus=cpus), bench.bare_epoll(cpus=cpus)),
+        lambda server, size: microseconds_connected(server, effort.seconds, connections=size)), 10)
 
 
 def worker_rows(bench, effort):
     return growth_rows("workers", in_turn(
-        effort, effort.workers, lambda size: (bench.promptd(workers=size),), lambda _: {"pinned": False}), 1)
+        effort, effort.workers, lambda size: (bench.promptd(workers=size),),
+        lambda server, _: microseconds(server, effort.seconds, pinned=False)), 1)
 
 
 def measure(bench, effort):

@@ -1,9 +1,9 @@
 """How large the program is, and how soon after exec it answers."""
 import functools
-import shutil
 import subprocess
 import time
 
+import servers
 from client import request_bytes
 from judge import Measured, exact, summarize
 from noise import calmly
@@ -44,8 +44,7 @@ def stripped_kilobytes(bench, program):
 
 
 def size_row(bench):
-    programs = {PROMPTD: RELEASE / "promptd", EVHTTP: PEERS / "bare_evhttp",
-                NGINX: shutil.which("nginx", path="/usr/sbin:/usr/bin")}
+    programs = {PROMPTD: RELEASE / "promptd", EVHTTP: PEERS / "bare_evhttp", NGINX: servers.NGINX}
     sizes = {name: stripped_kilobytes(bench, program) for name, program in programs.items()}
     return Row("program, stripped", "KB", sizes, sizes[PROMPTD], 300, "KB")
 
