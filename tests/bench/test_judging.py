@@ -128,6 +128,10 @@ class Tables(unittest.TestCase):
             "| --- | --: | --: | --: | --: | --- |",
             "| CPU of a GET | 16.8 µs |  | 1.12 × | ≤ 1.15 × | met |"])
 
+    def test_a_table_that_judges_nothing(self):
+        self.assertEqual(as_markdown(self.table(None, None)).split("\n")[1:], [
+            "| --- | --: | --: |", "| CPU of a GET | 16.8 µs |  |"])
+
     def test_a_missed_target_tells_the_distance(self):
         self.assertIn("1.38 ×  ≤ 1.15 ×  missed, 20 % above", as_text(self.table(exact(1.38))))
         self.assertIn("missed, less than 1 % above", as_text(self.table(exact(1.151))))

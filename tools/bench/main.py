@@ -68,15 +68,16 @@ def measure(bench, names, effort):
     return tables
 
 
-def notes():
-    """On what it was measured, for the README."""
+def notes(tables):
+    """On what it was measured and what came of it, for the README."""
     with open("/proc/cpuinfo", encoding="utf-8") as file:
         processor = re.search(r"^model name\s*: (.*)$", file.read(), re.MULTILINE)
     known = hotpath.versions()
     nginx = hotpath.first_line("dpkg-query", "-W", "-f=${Version}", "nginx-light").partition("-")[0]
     return (f"Measured on {os.cpu_count()} processors ({processor[1] if processor else platform.machine()}), Linux "
             f"{'.'.join(platform.release().split('.')[:2])}, {known['C library']}, libevent {known['libevent']}; nginx {nginx}, "
-            f"FastAPI {version('fastapi')}, uvicorn {version('uvicorn')}. {noise.witnesses().capitalize()}.")
+            f"FastAPI {version('fastapi')}, uvicorn {version('uvicorn')}. {noise.witnesses().capitalize()}. "
+            f"Together: {report.summary_line(tables)}.")
 
 
 def write(tables):
@@ -84,7 +85,7 @@ def write(tables):
     import plots  # as it takes long to load, and only this needs it
     pictures = {what: path.relative_to(ROOT) for what, path in plots.plot(tables).items()}
     readme = ROOT / "README.md"
-    page = report.as_page(tables, notes(), pictures)
+    page = report.as_page(tables, notes(tables), pictures)
     readme.write_text(report.between_marks(readme.read_text(encoding="utf-8"), page), encoding="utf-8")
 
 

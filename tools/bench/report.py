@@ -47,16 +47,20 @@ def verdict_words(row):
     return {MISSED: f"missed, {distance(row.judged, row.limit)}" if row.limit else ""}.get(row.verdict, row.verdict)
 
 
-def cells(table, row):
-    figures = [quantity(row.figures[name], row.unit) if name in row.figures else "" for name in table.columns]
+def judged_cells(row):
     judged = quantity(row.judged, row.judged_unit) if row.judged else ""
     limit = f"≤ {number(row.limit)} {row.judged_unit}".rstrip() if row.limit is not None else ""
-    return [row.what, *figures, judged, limit, verdict_words(row)]
+    return [judged, limit, verdict_words(row)]
 
 
 def lines(table):
-    """The table as lists of cells, its head first."""
-    return [[table.title, *table.columns, "judged", "target", ""], *(cells(table, row) for row in table.rows)]
+    """The table as lists of cells, its head first; what is judged is left out where nothing is."""
+    is_judged = any(row.judged for row in table.rows)
+    found = [[table.title, *table.columns, *(["judged", "target", ""] if is_judged else [])]]
+    for row in table.rows:
+        figures = [quantity(row.figures[name], row.unit) if name in row.figures else "" for name in table.columns]
+        found.append([row.what, *figures, *(judged_cells(row) if is_judged else [])])
+    return found
 
 
 def as_text(table):
@@ -67,7 +71,7 @@ def as_text(table):
 
 def as_markdown(table):
     head, *rows = lines(table)
-    rule = ["---"] + ["--:"] * (len(head) - 2) + ["---"]
+    rule = ["---"] + ["---" if name == "" else "--:" for name in head[1:]]
     return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *rows])
 
 

@@ -103,6 +103,14 @@ def free_port():
         return free.getsockname()[1]
 
 
+def cache_folder():
+    """Where few names were ever looked up, and no git is: the kernel goes through all that it remembers of a directory when promptd
+    begins to watch it, as it does for each on the way to its prompts; of /var/tmp that may be very many."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def let_age():
     """Wait until files that were just written are old enough not to be waited for at a start."""
     time.sleep(1.1)
@@ -112,7 +120,7 @@ class Bench:
     """A scratch directory with what the servers need, and the servers."""
 
     def __init__(self):
-        self.scratch = Path(tempfile.mkdtemp(prefix="promptd-bench-", dir="/var/tmp"))
+        self.scratch = Path(tempfile.mkdtemp(prefix="promptd-bench-", dir=cache_folder()))
         self.scratch.chmod(0o755)
         self.tokens = self.scratch / "tokens.yaml"
         self.tokens.write_text("- " + json.dumps({

@@ -21,21 +21,13 @@ read_file(struct reply *reply, const char *file)
 	fclose(stream);
 }
 
-void
-reply_load(struct reply *reply, const char *file)
+/* The names and values are kept in a copy of the head. */
+static void
+read_headers(struct reply *reply, const char *file, char *head)
 {
-	char *head, *line, *rest;
-	const char *end;
+	char *line, *rest;
 
-	memset(reply, 0, sizeof(*reply));
-	read_file(reply, file);
-	end = strstr(reply->bytes, "\r\n\r\n");
-	if (end == NULL)
-		errx(1, "%s: not a reply of HTTP", file);
-	reply->body = end + 4;
-	reply->body_length = reply->length - (size_t)(reply->body - reply->bytes);
-	head = strndup(reply->bytes, (size_t)(end - reply->bytes));
-	if (head == NULL || strtok_r(head, "\r\n", &rest) == NULL)
+	if (strtok_r(head, "\r\n", &rest) == NULL)
 		errx(1, "%s: no status line", file);
 	while ((line = strtok_r(NULL, "\r\n", &rest)) != NULL) {
 		char *colon = strstr(line, ": ");
@@ -45,6 +37,24 @@ reply_load(struct reply *reply, const char *file)
 		reply->headers[reply->n_headers].name = line;
 		reply->headers[reply->n_headers++].value = colon + 2;
 	}
+}
+
+void
+reply_load(struct reply *reply, const char *file)
+{
+	const char *end;
+
+	memset(reply, 0, sizeof(*reply));
+	read_file(reply, file);
+	end = strstr(reply->bytes, "\r\n\r\n");
+	if (end == NULL)
+		errx(1, "%s: not a reply of HTTP", file);
+	reply->body = end + 4;
+	reply->body_length = reply->length - (size_t)(reply->body - reply->bytes);
+	reply->head = strndup(reply->bytes, (size_t)(end - reply->bytes));
+	if (reply->head == NULL)
+		err(1, "%s", file);
+	read_headers(reply, file, reply->head);
 }
 
 int

@@ -10,8 +10,9 @@ enum { REPLY_MAX_HEADERS = 32 };
 struct reply {
 	char *bytes; /* all of it, unchanged */
 	size_t length;
+	char *head; /* a copy of it, into which these point */
 	struct {
-		char *name, *value;
+		const char *name, *value;
 	} headers[REPLY_MAX_HEADERS];
 	size_t n_headers;
 	const char *body; /* within bytes */
