@@ -47,6 +47,7 @@ struct worker {
 	struct event *on_wake, *on_drain;
 	struct arena *arena; /* of the request being answered */
 	struct digest *digest;
+	struct http_scratch scratch;
 	struct waits *waits; /* for the reload thread */
 	struct traffic *traffic;
 	struct door door;
@@ -147,6 +148,7 @@ send_reply(struct worker *worker, struct evhttp_request *request, struct reply *
 	http_send(request, reply,
 		&(struct http_terms){
 			.digest = worker->digest,
+			.scratch = &worker->scratch,
 			.snapshot = snapshot,
 			.has_tokens =
 				worker->api->auth != NULL && auth_has_tokens(worker->api->auth),
@@ -279,6 +281,7 @@ set_up_http(struct worker *worker, int socket)
 	if (worker->http == NULL || worker->gates == NULL)
 		return -1;
 	evhttp_set_allowed_methods(worker->http, 0xffff); /* the 405 is ours to answer */
+	evhttp_set_default_content_type(worker->http, NULL);
 	evhttp_set_gencb(worker->http, on_request, worker);
 	evhttp_set_bevcb(worker->http, on_connection, worker);
 	worker->bound = evhttp_accept_socket_with_handle(worker->http, socket);
@@ -415,5 +418,6 @@ worker_free(struct worker *worker)
 	}
 	arena_free(worker->arena);
 	digest_free(worker->digest);
+	buffer_finish(&worker->scratch.head);
 	free(worker);
 }
