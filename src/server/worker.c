@@ -44,10 +44,11 @@ struct worker {
 	const struct gate_limits *limits;
 	struct gates *gates;
 	struct evhttp_bound_socket *bound;
-	struct event *on_wake, *on_drain;
+	struct event *on_wake, *on_drain, *on_lines;
 	struct arena *arena; /* of the request being answered */
 	struct digest *digest;
 	struct http_scratch scratch;
+	struct log_batch lines; /* of what this turn of the loop has answered */
 	struct waits *waits; /* for the reload thread */
 	struct traffic *traffic;
 	struct door door;
@@ -187,15 +188,23 @@ answer(struct exchange *exchange, struct request *request, struct reply *reply)
 			reply);
 }
 
+static void
+note(struct exchange *exchange, const struct request *request, const struct reply *reply)
+{
+	struct worker *worker = exchange->worker;
+	struct access access;
+	access_of(request, exchange->start_us, &access);
+	access_note(&access, reply, &worker->lines);
+	if (worker->lines.n_lines > 0)
+		event_active(worker->on_lines, EV_TIMEOUT, 0);
+}
+
 /* Note and send the reply to a request that need not wait. */
 static void
 finish(struct exchange *exchange, const struct request *request, struct reply *reply)
 {
-	struct access access;
-	if (access_is_due(request, reply->status)) {
-		access_of(request, exchange->start_us, &access);
-		access_note(&access, reply);
-	}
+	if (access_is_due(request, reply->status))
+		note(exchange, request, reply);
 	send_reply(exchange->worker, exchange->request, reply, request->snapshot, request->id);
 }
 
@@ -262,6 +271,16 @@ on_wake(evutil_socket_t descriptor, short events, void *context)
 		event_base_loopbreak(worker->base);
 }
 
+/* Called behind all that has come in this turn. */
+static void
+on_lines(evutil_socket_t none, short events, void *context)
+{
+	struct worker *worker = context;
+	(void)none;
+	(void)events;
+	log_flush(&worker->lines);
+}
+
 /* Called for each connection. */
 static struct bufferevent *
 on_connection(struct event_base *base, void *context)
@@ -304,9 +323,10 @@ set_up(struct worker *worker, int socket)
 	worker->on_wake =
 		event_new(worker->base, worker->wake, EV_READ | EV_PERSIST, on_wake, worker);
 	worker->on_drain = evtimer_new(worker->base, on_drain_check, worker);
+	worker->on_lines = event_new(worker->base, -1, 0, on_lines, worker);
 	worker->waits = waits_new(worker->base, worker->api, worker->wake, on_late_answer, worker);
-	if (worker->on_wake == NULL || worker->on_drain == NULL || worker->waits == NULL ||
-		event_add(worker->on_wake, NULL) != 0)
+	if (worker->on_wake == NULL || worker->on_drain == NULL || worker->on_lines == NULL ||
+		worker->waits == NULL || event_add(worker->on_wake, NULL) != 0)
 		return -1;
 	return set_up_http(worker, socket);
 }
@@ -355,6 +375,7 @@ worker_thread(void *context)
 {
 	struct worker *worker = context;
 	event_base_dispatch(worker->base);
+	log_flush(&worker->lines);
 	return NULL;
 }
 
@@ -408,6 +429,8 @@ worker_free(struct worker *worker)
 		event_free(worker->on_wake);
 	if (worker->on_drain != NULL)
 		event_free(worker->on_drain);
+	if (worker->on_lines != NULL)
+		event_free(worker->on_lines);
 	if (worker->base != NULL)
 		event_base_free(worker->base);
 	if (worker->wake >= 0)
@@ -419,5 +442,6 @@ worker_free(struct worker *worker)
 	arena_free(worker->arena);
 	digest_free(worker->digest);
 	buffer_finish(&worker->scratch.head);
+	buffer_finish(&worker->lines.lines);
 	free(worker);
 }
