@@ -17,7 +17,11 @@ enum {
 	MAX_WORKERS = 256,
 	MAX_PROMPTS = 1000000,
 	MAX_DURATION_MS = 24 * 60 * 60 * 1000,
-	MAX_CONNECTIONS = 100000
+	MAX_CONNECTIONS = 100000,
+	MIN_CONFIGMAP_BYTES = 4096,
+	MAX_CONFIGMAP_BYTES = 1024 * 1024, /* Kubernetes' own limit */
+	USUAL_CONFIGMAP_BYTES =
+		256 * 1024, /* that of annotations, where kubectl apply keeps a copy */
 };
 
 static int
@@ -49,16 +53,25 @@ set_admin_listen(struct options *options, const char *value, struct error *error
 }
 
 static int
-set_workers(struct options *options, const char *value, struct error *error)
+set_number(size_t *option, const char *value, size_t least, size_t most, struct error *error)
 {
 	char *end;
 	unsigned long number = strtoul(value, &end, 10);
-	if (!isdigit((unsigned char)*value) || *end != '\0' || number < 1 || number > MAX_WORKERS) {
-		error_set(error, "takes a number from 1 to %d, not \"%s\"", MAX_WORKERS, value);
+	if (!isdigit((unsigned char)*value) || *end != '\0' || number < least || number > most) {
+		error_set(error, "takes a number from %zu to %zu, not \"%s\"", least, most, value);
 		return -1;
 	}
-	options->workers = (unsigned)number;
+	*option = number;
 	return 0;
+}
+
+static int
+set_workers(struct options *options, const char *value, struct error *error)
+{
+	size_t number = 0;
+	int result = set_number(&number, value, 1, MAX_WORKERS, error);
+	options->workers = (unsigned)number;
+	return result;
 }
 
 /* Set a switch; in the environment 0, false, no and nothing leave it off. */
@@ -188,32 +201,45 @@ DURATION(drain_delay)
 
 #undef DURATION
 
-static int
-set_min_prompts(struct options *options, const char *value, struct error *error)
-{
-	char *end;
-	unsigned long number = strtoul(value, &end, 10);
-	if (!isdigit((unsigned char)*value) || *end != '\0' || number > MAX_PROMPTS) {
-		error_set(error, "takes a number up to %d, not \"%s\"", MAX_PROMPTS, value);
-		return -1;
+#define NUMBER(name, least, most) \
+	static int set_##name(struct options *options, const char *value, struct error *error) \
+	{ \
+		return set_number(&options->name, value, least, most, error); \
 	}
-	options->min_prompts = number;
-	return 0;
+
+NUMBER(min_prompts, 0, MAX_PROMPTS)
+NUMBER(max_connections, 1, MAX_CONNECTIONS)
+NUMBER(max_bytes, MIN_CONFIGMAP_BYTES, MAX_CONFIGMAP_BYTES)
+
+#undef NUMBER
+
+/* Set what is to be a label of a DNS name: RFC 1123 section 2.1. */
+static int
+set_dns_label(const char **option, const char *value, struct error *error)
+{
+	size_t length = strlen(value);
+	bool fits = length > 0 && length <= 63 && value[0] != '-' && value[length - 1] != '-' &&
+		    value[strspn(value, "abcdefghijklmnopqrstuvwxyz0123456789-")] == '\0';
+	if (fits)
+		*option = value;
+	else
+		error_set(error,
+			"takes at most 63 lower-case letters, digits and - between them, not "
+			"\"%s\"",
+			value);
+	return fits ? 0 : -1;
 }
 
-static int
-set_max_connections(struct options *options, const char *value, struct error *error)
-{
-	char *end;
-	unsigned long number = strtoul(value, &end, 10);
-	if (!isdigit((unsigned char)*value) || *end != '\0' || number == 0 ||
-		number > MAX_CONNECTIONS) {
-		error_set(error, "takes a number from 1 to %d, not \"%s\"", MAX_CONNECTIONS, value);
-		return -1;
+#define DNS_LABEL(name) \
+	static int set_##name(struct options *options, const char *value, struct error *error) \
+	{ \
+		return set_dns_label(&options->name, value, error); \
 	}
-	options->max_connections = number;
-	return 0;
-}
+
+DNS_LABEL(name)
+DNS_LABEL(namespace)
+
+#undef DNS_LABEL
 
 static int
 set_sandbox(struct options *options, const char *value, struct error *error)
@@ -372,7 +398,8 @@ enum {
 	       1 << COMMAND_REVISION,
 	DIFF = 1 << COMMAND_DIFF,
 	LITELLM = 1 << COMMAND_LITELLM_CONFIG,
-	EVERY = SERVE | READ | LITELLM | DIFF,
+	CONFIGMAP = 1 << COMMAND_CONFIGMAP,
+	EVERY = SERVE | READ | LITELLM | CONFIGMAP | DIFF,
 	ALL = EVERY | 1 << COMMAND_SCHEMA | 1 << COMMAND_TOKEN | 1 << COMMAND_COMPLETION,
 	COMMAND_LINE_ONLY = 1 << N_COMMANDS,
 };
@@ -468,8 +495,14 @@ const struct option_row option_rows[] = {
 		"say why a rule is one, and what to do; all: list them", CHECK | COMMAND_LINE_ONLY},
 	{"api-base", "URL", set_api_base,
 		"where LiteLLM finds promptd (default http://127.0.0.1:8080)", LITELLM},
+	{"name", "NAME", set_name,
+		"what the names of the ConfigMaps begin with (default prompts)", CONFIGMAP},
+	{"namespace", "NAME", set_namespace,
+		"the namespace that they name (default none: kubectl's)", CONFIGMAP},
+	{"max-bytes", "N", set_max_bytes,
+		"bytes of each (default 262144, for kubectl apply; up to 1048576 with its --server-side)", CONFIGMAP},
 	{"dir", "DIR", set_dir,
-		"the prompt directory (default ./prompts.d, else /etc/promptd/prompts.d)", READ | LITELLM},
+		"the prompt directory (default ./prompts.d, else /etc/promptd/prompts.d)", READ | LITELLM | CONFIGMAP},
 	{"help", NULL, set_help, "print this help", ALL | COMMAND_LINE_ONLY},
 	{"version", NULL, set_version, "print the version", ALL | COMMAND_LINE_ONLY},
   /* clang-format on */
@@ -519,6 +552,8 @@ options_init(struct options *options, enum command command)
 	*options = (struct options){.command = command,
 		.listen = "127.0.0.1:8080",
 		.api_base = "http://127.0.0.1:8080",
+		.name = "prompts",
+		.max_bytes = USUAL_CONFIGMAP_BYTES,
 		.log_format = "auto",
 		.quiet_ms = 50,
 		.max_latency_ms = 2000,
