@@ -20,6 +20,7 @@ import yaml
 from promptd import (DEADLINE, ServerTest, as_somebody_else, ask, binary, clean_environment,
                      litellm_path, prompt, wait_until)
 from replicas import ConfigMap, GitSync, Repository
+from support import write_files
 from tools import KUBERNETES, MONITORING, ROOT, known_options, load_yaml, run_tool
 
 VARIANTS = ["configmaps", "git-sync"]
@@ -243,6 +244,21 @@ class FromConfigMaps(VariantTest):
         wait_until(lambda: server.messages().count("tokens are in force") == 2, "the new tokens are in force")
         self.assertEqual(self.get(server, "support/refund", token="newer").text, "New")
         self.assertEqual(self.get(server, "support/refund").status, 401)
+
+    def test_what_promptd_makes_of_a_directory_is_mounted_and_served_as_the_same(self):
+        server = self.start("configmaps", drain_delay="0s")
+        source = self.home / "source"
+        write_files(source, {"support/refund.yaml": prompt("Made"), "sales/welcome.yaml": prompt("Too")})
+        made = list(yaml.safe_load_all(subprocess.check_output(
+            [binary(), "configmap", str(source)], text=True, stderr=subprocess.DEVNULL, env=clean_environment())))
+        volume = next(v for v in self.variant.pod["spec"]["volumes"] if v["name"] == "prompts")
+        self.assertEqual({o["metadata"]["name"] for o in made},
+                         {s["configMap"]["name"] for s in volume["projected"]["sources"]})
+        self.prompts.project({key: text for o in made for key, text in o["data"].items()})
+        self.wait_for(server, "support/refund", "Made")
+        revision = subprocess.check_output([binary(), "revision", "--dir", str(source)], text=True,
+                                           env=clean_environment()).strip()
+        self.assertEqual(json.loads(self.admin(server, "/health").body)["revision"], revision)
 
     def test_a_new_replica_with_a_bad_file_takes_no_traffic(self):
         self.FILES = {**self.FILES, "support__refund.yaml": "prompt_template: ["}
