@@ -42,12 +42,9 @@ size_t
 text_utf8_span(const char *data, size_t length)
 {
 	size_t at = 0;
-	while (at < length) {
-		size_t step = text_utf8_length(data + at, length - at);
-		if (step == 0)
-			break;
-		at += step;
-	}
+	for (size_t step = 1; at < length && step > 0; at += step)
+		step = (unsigned char)data[at] < 0x80 ? 1
+						      : text_utf8_length(data + at, length - at);
 	return at;
 }
 
@@ -124,6 +121,16 @@ text_hex_digit(int character)
 		return character - '0';
 	character |= 0x20;
 	return character >= 'a' && character <= 'f' ? character - 'a' + 10 : -1;
+}
+
+void
+text_put_hex(char *out, const unsigned char *bytes, size_t count)
+{
+	static const char digits[] = "0123456789abcdef";
+	for (size_t i = 0; i < count; i++) {
+		*out++ = digits[bytes[i] >> 4];
+		*out++ = digits[bytes[i] & 15];
+	}
 }
 
 bool
