@@ -44,12 +44,13 @@ enum file_state file_state(const struct file *);
 struct files {
 	struct file **items;
 	size_t count, capacity;
+	size_t next; /* behind the one that was found last: files are looked for in their order, mostly */
 };
 
 /* Free the files too. */
 void files_finish(struct files *);
 
-struct file *files_find(const struct files *, const char *path);
+struct file *files_find(struct files *, const char *path);
 
 /* Put a file behind the others, out of order. Returns -1 when memory is out. */
 int files_append(struct files *, struct file *);

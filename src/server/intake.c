@@ -258,14 +258,21 @@ is_complete(struct intake *intake, const struct tree_file *found, const struct f
 	       (seen && intake->now_ms - file->seen_ms >= intake->settle_ms);
 }
 
-/* Take in what has happened. Returns how much of it to a path. */
+/* How much has happened to a path, as far as that was taken in. */
+static unsigned
+known_events(const struct intake *intake, const char *path)
+{
+	const struct mark *mark = marks_find(watcher_marks(intake->watcher), path);
+	return mark != NULL ? mark->events : 0;
+}
+
+/* The same, with what has happened since. */
 static unsigned
 count_events(struct intake *intake, const char *path)
 {
 	intake->now_ms = clock_ms();
 	watcher_read(intake->watcher, intake->now_ms);
-	const struct mark *mark = marks_find(watcher_marks(intake->watcher), path);
-	return mark != NULL ? mark->events : 0;
+	return known_events(intake, path);
 }
 
 /* Take the bytes that were read: those that the file had in any case, others if they are known to be complete.
@@ -303,7 +310,9 @@ read_file(struct intake *intake, const struct tree_file *found, struct file *fil
 	for (;;) {
 		enum tree_result result = TREE_CHANGED;
 		int taken = 1;
-		unsigned events = count_events(intake, found->path);
+		unsigned events = known_events(intake, found->path);
+		if (events > 0 || intake->force)
+			events = count_events(intake, found->path);
 		if (signature_equal(&now.signature, &file->signature) ||
 			is_complete(intake, &now, file))
 			result = tree_read(&now, &intake->buffer, &error);

@@ -249,7 +249,7 @@ static int
 on_found_again(void *context, const struct tree_file *found)
 {
 	struct verifying *verifying = context;
-	const struct loader *loader = verifying->loader;
+	struct loader *loader = verifying->loader;
 	struct file *file = files_find(&loader->files, found->path);
 	bool was_found = file != NULL && file->look >= loader->look - 1;
 	if (!was_found || (found->problem == NULL &&

@@ -74,8 +74,8 @@ enum tree_result { TREE_READ, TREE_CHANGED, TREE_FAILED };
 /* Bring the signature of a file up to date, where it still is one. */
 void tree_refresh(struct tree_file *);
 
-/* Read a whole file, as it is now, into the buffer, and set its signature to what was read. TREE_CHANGED
- * when it changed meanwhile or is gone: look again. TREE_FAILED comes with an error, and sets is_transient. */
+/* Read a whole file into the buffer. TREE_CHANGED when it is not as its signature says any more, which is set to what it is
+ * like now, or is gone: look again. TREE_FAILED comes with an error, and sets is_transient. */
 enum tree_result tree_read(struct tree_file *, struct buffer *, struct error *);
 
 /* Whether somebody has a file open to write it; TREE_UNKNOWN where only its owner may ask. */
