@@ -51,6 +51,15 @@ file_state(const struct file *file)
 }
 
 void
+file_count(const struct file *file, struct file_counts *counts, int by)
+{
+	if (file_is_gone(file))
+		return;
+	counts->files[file_state(file)] += (size_t)by;
+	counts->mounted += file->is_mounted ? (size_t)by : 0;
+}
+
+void
 files_finish(struct files *files)
 {
 	for (size_t i = 0; i < files->count; i++)
