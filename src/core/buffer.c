@@ -64,7 +64,12 @@ buffer_puts(struct buffer *buffer, const char *text)
 void
 buffer_putc(struct buffer *buffer, char character)
 {
-	buffer_put(buffer, &character, 1);
+	if (buffer->failed || buffer->length + 1 >= buffer->capacity) {
+		buffer_put(buffer, &character, 1);
+		return;
+	}
+	buffer->data[buffer->length++] = character;
+	buffer->data[buffer->length] = '\0';
 }
 
 void

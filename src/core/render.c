@@ -267,9 +267,8 @@ put_variable(struct buffer *out, const char *name, const struct value *declared)
 	bool is_map = declared != NULL && declared->kind == VALUE_MAP;
 	const struct value *required = is_map ? document_find(declared, "required") : NULL;
 	json_put_key(out, name);
-	buffer_printf(out, "{\"required\":%s",
-		required != NULL && required->kind == VALUE_BOOL && !required->truth ? "false"
-										     : "true");
+	bool optional = required != NULL && required->kind == VALUE_BOOL && !required->truth;
+	buffer_puts(out, optional ? "{\"required\":false" : "{\"required\":true");
 	for (const struct value *item = is_map ? declared->first : NULL; item != NULL;
 		item = item->next) {
 		if (strcmp(item->key, "required") == 0 || item->kind == VALUE_NULL)
