@@ -108,7 +108,7 @@ bool
 params_is_forbidden(const char *name)
 {
 	for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++)
-		if (matches(patterns[i], name))
+		if ((*patterns[i] == *name || *patterns[i] == '*') && matches(patterns[i], name))
 			return true;
 	return false;
 }

@@ -2,6 +2,7 @@
  * anew. */
 #include "server/cycle.h"
 
+#include <malloc.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -348,6 +349,8 @@ look_again(struct cycle *cycle)
 	histogram_add(&cycle->figures->reload, (uint64_t)(clock_us() - start_us));
 	if (outcome == OUTCOME_SETTLED && !survey_has_no_root(&cycle->survey))
 		marks_forget_looked(watcher_marks(cycle->watcher));
+	if (published)
+		malloc_trim(0); /* units and an index are gone, and leave holes */
 	cycle->schedule.first_ms = 0;
 	cycle->cause = CAUSE_SETTLE;
 	if (cycle->unsettled || cycle->schedule.last_event_ms > 0)

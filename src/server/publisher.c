@@ -1,7 +1,6 @@
 /* publisher.c -- whether a set of files is published, and what is told of it. */
 #include "server/publisher.h"
 
-#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -227,14 +226,6 @@ tell(struct publisher *publisher, const struct snapshot *before, const struct sn
 			LOG_TEXT("directory", publisher->terms.directory), LOG_END);
 }
 
-/* Free what is not in use any more, to the system: the holes that an index leaves are too small for the next. */
-static void
-reap(struct publisher *publisher)
-{
-	publisher->in_use = store_reap(publisher->terms.store) > 0;
-	malloc_trim(0);
-}
-
 /* Make a snapshot, which is taken, current. */
 static void
 publish(struct publisher *publisher, struct snapshot *snapshot, const struct offer *offer,
@@ -252,7 +243,7 @@ publish(struct publisher *publisher, struct snapshot *snapshot, const struct off
 	figures_set(publisher->terms.figures, FIGURE_PUBLISHED_MS, clock_ms());
 	if (is_generation) /* before may be freed only behind this */
 		tell(publisher, before, snapshot, offer);
-	reap(publisher);
+	publisher->in_use = store_reap(publisher->terms.store) > 0;
 }
 
 static size_t
@@ -447,7 +438,7 @@ void
 publisher_reap(struct publisher *publisher)
 {
 	if (publisher->in_use)
-		reap(publisher);
+		publisher->in_use = store_reap(publisher->terms.store) > 0;
 }
 
 int64_t
