@@ -129,11 +129,22 @@ put_entries(char **at, const struct draft_shard *draft, struct shard *shard)
 	shard->n_groups = draft->n_groups;
 }
 
+/* Put the conflicts, with messages of their own. */
 static void
-put_texts(char **at, struct problem *problems, struct shard *shard)
+put_conflicts(char **at, const struct problems *problems, struct shard *shard)
 {
-	for (size_t i = 0; i < shard->n_conflicts; i++)
-		problems[i].message = put(at, problems[i].message, strlen(problems[i].message) + 1);
+	struct problem *copies = put(at, problems->items, problems->count * sizeof(*copies));
+	for (size_t i = 0; i < problems->count; i++) {
+		const char *message = problems->items[i].message;
+		copies[i].message = put(at, message, strlen(message) + 1);
+	}
+	shard->conflicts = copies;
+	shard->n_conflicts = problems->count;
+}
+
+static void
+put_told(char **at, struct shard *shard)
+{
 	shard->told = *at;
 	for (size_t i = 0; i < shard->n_entries; i++) {
 		const struct entry *entry = &shard->entries[i];
@@ -160,11 +171,8 @@ shard_new(struct arena *arena, const struct claim *claims, size_t count)
 	shard->n_claims = count;
 	if (has_lost_claims(&draft))
 		block->claims = put(&at, claims, count * sizeof(*claims));
-	shard->n_conflicts = draft.problems.count;
-	struct problem *problems =
-		put(&at, draft.problems.items, shard->n_conflicts * sizeof(*problems));
-	shard->conflicts = problems;
-	put_texts(&at, problems, shard);
+	put_conflicts(&at, &draft.problems, shard);
+	put_told(&at, shard);
 	for (size_t i = 0; i < count; i++)
 		unit_ref(claims[i].prompt->unit);
 	return shard;

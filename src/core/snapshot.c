@@ -58,8 +58,9 @@ set_meters(const struct making *making, const struct edits *edits)
 static const struct shard *const *
 shards_of(const struct holder *holder, size_t *count)
 {
-	*count = holder != NULL ? holder->shards.length / sizeof(struct shard *) : 0;
-	return *count > 0 ? (const struct shard *const *)(const void *)holder->shards.data : NULL;
+	const struct shard *const *shards = (const void *)holder->shards.data;
+	*count = holder->shards.length / sizeof(struct shard *);
+	return shards;
 }
 
 /* Put a shard behind the others; takes the reference. */
@@ -68,7 +69,7 @@ add_shard(struct making *making, const struct shard *shard)
 {
 	if (shard == NULL)
 		return -1;
-	buffer_put(&making->holder->shards, &shard, sizeof(shard));
+	buffer_put(&making->holder->shards, &shard, sizeof(struct shard *));
 	if (!making->holder->shards.failed)
 		return 0;
 	shard_unref(shard);
@@ -138,8 +139,9 @@ count_own(const struct shard *const *shards, size_t n_shards, const struct edit 
 static int
 make_shards(struct making *making, const struct edit *edits, size_t n_edits)
 {
-	size_t n_old, at = 0;
-	const struct shard *const *old = shards_of(making->base, &n_old);
+	size_t n_old = 0, at = 0;
+	const struct shard *const *old =
+		making->base != NULL ? shards_of(making->base, &n_old) : NULL;
 	int result = n_old == 0 ? add_edited(making, NULL, edits, n_edits) : 0;
 	while (at < n_old && result == 0) {
 		size_t next = n_edits > 0 ? shard_position(old, at, n_old, edits->claim.prompt->id)

@@ -292,7 +292,7 @@ join_path(struct arena *arena, const char *directory, const char *name)
 	char *path = arena_alloc(arena, above + 1 + length + 1);
 	if (path == NULL)
 		return NULL;
-	memcpy(path, directory, above);
+	memcpy(path, directory, above + 1);
 	path[above] = '/';
 	memcpy(path + above + 1, name, length + 1);
 	return path;
