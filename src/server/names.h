@@ -12,7 +12,7 @@ struct names {
 	struct buffer text; /* that the items point into */
 };
 
-/* Read the names in an open directory, those that are of no prompt left out. Returns 0; an errno, with those that were
+/* Read the names in an open directory that are not ignored. Returns 0; an errno, with those that were
  * read before it; or -1 when memory is out. In any case there is something to finish. */
 int names_read(struct names *, int directory);
 void names_finish(struct names *);

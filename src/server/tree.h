@@ -64,9 +64,9 @@ struct tree_file {
 /* Returns -1 to end the look. */
 typedef int tree_on_file(void *context, const struct tree_file *);
 
-/* Find the prompt files at and below a path, "" for all, in no order. In a directory with a link "..data"
- * only that link's target counts. Where a directory on the way cannot be looked at, that is what is found.
- * Returns -1 when a call did, or memory is out. */
+/* Find the prompt files at and below a path, "" for all, those of a directory in the order of their names. In a
+ * directory with a link "..data" only that link's target counts. Where a directory on the way cannot be looked at, that
+ * is what is found. Returns -1 when a call did, or memory is out. */
 int tree_look(struct tree *, const char *path, tree_on_file *, void *context);
 
 enum tree_result { TREE_READ, TREE_CHANGED, TREE_FAILED };
