@@ -25,6 +25,7 @@
 #include "server/listen.h"
 #include "server/log.h"
 #include "server/notify.h"
+#include "server/process.h"
 #include "server/reloader.h"
 #include "server/sandbox.h"
 #include "server/tls.h"
@@ -378,6 +379,7 @@ serve(const struct options *options)
 	sigset_t signals = block_signals();
 	log_init(json);
 	notify_open();
+	process_open();
 	worker_init();
 	if (start(&server, options, &error) != 0) {
 		stop(&server);

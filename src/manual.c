@@ -25,6 +25,9 @@ static const struct {
 	{"git-wait", "A lock that is older is taken for the remains of a git that was killed."},
 	{"min-prompts", "That guards against the accident of an empty volume."},
 	{"workers", "Each has a socket of its own."},
+	{"max-bytes",
+		"A client-side apply keeps a copy in an annotation, which has no more room than the default.\nA file counts as it "
+		"stands in JSON, and with its key twice."},
 	{"format",
 		"gcc puts each thing that check finds on one line, as compilers do and editors read it; github makes "
 		"annotations of a pull request; markdown makes a comment of what diff finds."},

@@ -15,6 +15,7 @@ cli_run(const struct options *options)
 		[COMMAND_RENDER] = cli_render,
 		[COMMAND_REVISION] = cli_revision,
 		[COMMAND_LITELLM_CONFIG] = cli_litellm_config,
+		[COMMAND_CONFIGMAP] = cli_configmap,
 		[COMMAND_DIFF] = cli_diff,
 		[COMMAND_SCHEMA] = cli_schema,
 		[COMMAND_TOKEN] = cli_token,

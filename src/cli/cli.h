@@ -15,6 +15,7 @@ int cli_show(const struct options *);
 int cli_render(const struct options *);
 int cli_revision(const struct options *);
 int cli_litellm_config(const struct options *);
+int cli_configmap(const struct options *);
 int cli_diff(const struct options *);
 int cli_completion(const struct options *);
 int cli_schema(const struct options *);

@@ -34,7 +34,7 @@ static int
 make_token(const char *name)
 {
 	unsigned char bytes[RANDOM_BYTES], digest_bytes[DIGEST_BYTES];
-	char text[TOKEN_CHARACTERS + 1], token[TOKEN_CHARACTERS + 4];
+	char text[TOKEN_CHARACTERS + 1], token[TOKEN_CHARACTERS + 4], digits[2 * DIGEST_BYTES];
 	if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes)) {
 		page_fail("no random bytes: %s", strerror(errno));
 		return EXIT_FAILURE;
@@ -50,13 +50,13 @@ make_token(const char *name)
 		page_fail("out of memory");
 		return EXIT_FAILURE;
 	}
+	text_put_hex(digits, digest_bytes, DIGEST_BYTES);
 	printf("%s\n\nThat is the token; it is kept nowhere. In the tokens file:\n\n"
-	       "- name: %s\n  sha256: ",
-		token, name);
-	for (size_t i = 0; i < DIGEST_BYTES; i++)
-		printf("%02x", digest_bytes[i]);
-	printf("\n  rights: [read]          # or write, admin\n"
-	       "  # projects: [support]   # only these; all where it is left out\n");
+	       "- name: %s\n"
+	       "  sha256: %.*s\n"
+	       "  rights: [read]          # or write, admin\n"
+	       "  # projects: [support]   # only these; all where it is left out\n",
+		token, name, (int)sizeof(digits), digits);
 	return EXIT_SUCCESS;
 }
 

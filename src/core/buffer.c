@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { FIRST_TRY_BYTES = 32 }; /* of what is printed; most of it is shorter */
+
 void
 buffer_finish(struct buffer *buffer)
 {
@@ -20,17 +22,15 @@ buffer_clear(struct buffer *buffer)
 	buffer->failed = false;
 }
 
-/* Make room for so many bytes and a NUL. */
+/* Make room for so many bytes and a NUL, where it is not there. */
 static bool
-reserve(struct buffer *buffer, size_t more)
+grow(struct buffer *buffer, size_t more)
 {
 	if (buffer->failed || more > SIZE_MAX / 4 || buffer->length > SIZE_MAX / 4) {
 		buffer->failed = true;
 		return false;
 	}
 	size_t need = buffer->length + more + 1;
-	if (need <= buffer->capacity)
-		return true;
 	size_t capacity = buffer->capacity < 256 ? 256 : buffer->capacity;
 	while (capacity < need)
 		capacity *= 2;
@@ -42,6 +42,12 @@ reserve(struct buffer *buffer, size_t more)
 	buffer->data = data;
 	buffer->capacity = capacity;
 	return true;
+}
+
+static bool
+reserve(struct buffer *buffer, size_t more)
+{
+	return (!buffer->failed && more < buffer->capacity - buffer->length) || grow(buffer, more);
 }
 
 void
@@ -64,10 +70,8 @@ buffer_puts(struct buffer *buffer, const char *text)
 void
 buffer_putc(struct buffer *buffer, char character)
 {
-	if (buffer->failed || buffer->length + 1 >= buffer->capacity) {
-		buffer_put(buffer, &character, 1);
+	if (!reserve(buffer, 1))
 		return;
-	}
 	buffer->data[buffer->length++] = character;
 	buffer->data[buffer->length] = '\0';
 }
@@ -77,12 +81,16 @@ buffer_vprintf(struct buffer *buffer, const char *format, va_list args)
 {
 	va_list again;
 	va_copy(again, args);
-	int length = vsnprintf(NULL, 0, format, args);
-	if (length < 0)
-		buffer->failed = true;
-	else if (reserve(buffer, (size_t)length)) {
-		vsnprintf(buffer->data + buffer->length, (size_t)length + 1, format, again);
-		buffer->length += (size_t)length;
+	if (reserve(buffer, FIRST_TRY_BYTES)) {
+		size_t room = buffer->capacity - buffer->length;
+		int length = vsnprintf(buffer->data + buffer->length, room, format, args);
+		if (length >= 0 && (size_t)length >= room && grow(buffer, (size_t)length))
+			vsnprintf(buffer->data + buffer->length, (size_t)length + 1, format, again);
+		buffer->failed |= length < 0;
+		if (buffer->failed)
+			buffer->data[buffer->length] = '\0';
+		else
+			buffer->length += (size_t)length;
 	}
 	va_end(again);
 }

@@ -6,6 +6,8 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 
+#include "core/text.h"
+
 /* The algorithm is fetched once: a fetch costs more than a digest of a prompt. */
 struct digest {
 	EVP_MD *algorithm;
@@ -63,13 +65,7 @@ digest_equal(const unsigned char a[DIGEST_BYTES], const unsigned char b[DIGEST_B
 void
 digest_etag(const unsigned char digest[DIGEST_BYTES], char out[ETAG_BYTES])
 {
-	static const char digits[] = "0123456789abcdef";
-	char *at = out;
-	*at++ = '"';
-	for (int i = 0; i < 16; i++) {
-		*at++ = digits[digest[i] >> 4];
-		*at++ = digits[digest[i] & 15];
-	}
-	*at++ = '"';
-	*at = '\0';
+	out[0] = out[ETAG_BYTES - 2] = '"';
+	text_put_hex(out + 1, digest, (ETAG_BYTES - 3) / 2);
+	out[ETAG_BYTES - 1] = '\0';
 }

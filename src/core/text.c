@@ -182,6 +182,16 @@ text_hex_digit(int character)
 	return character >= 'a' && character <= 'f' ? character - 'a' + 10 : -1;
 }
 
+void
+text_put_hex(char *out, const unsigned char *bytes, size_t count)
+{
+	static const char digits[] = "0123456789abcdef";
+	for (size_t i = 0; i < count; i++) {
+		*out++ = digits[bytes[i] >> 4];
+		*out++ = digits[bytes[i] & 15];
+	}
+}
+
 bool
 text_ends_in(const char *text, size_t length, const char *ending)
 {

@@ -47,6 +47,9 @@ bool text_is_near(const char *word, const char *name);
 /* The value of a hexadecimal digit, or -1. */
 int text_hex_digit(int character);
 
+/* Write bytes as two digits each, of lower case; no NUL. */
+void text_put_hex(char *out, const unsigned char *bytes, size_t count);
+
 /* How many bytes of UTF-8's byte order mark a text begins with: 3, or 0. */
 size_t text_mark_length(const char *data, size_t length);
 

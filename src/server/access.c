@@ -37,6 +37,15 @@ access_is_due(const struct request *request, int status)
 	return request->api->access_log || is_refusal(status) || is_write(request);
 }
 
+/* Copy a text, as much of it as there is room for. */
+static void
+copy(char *to, size_t size, const char *text, size_t length)
+{
+	length = length < size ? length : size - 1;
+	memcpy(to, text, length);
+	to[length] = '\0';
+}
+
 void
 access_of(const struct request *request, int64_t start_us, struct access *access)
 {
@@ -49,14 +58,14 @@ access_of(const struct request *request, int64_t start_us, struct access *access
 	};
 	bool is_known = request->uri != NULL;
 	const char *uri = is_known ? request->uri : "";
+	const char *token = request->token != NULL ? request->token->name : "";
+	const char *method = is_known ? methods[request->method] : "";
 	*access = (struct access){.is_write = is_write(request), .start_us = start_us};
 	memcpy(access->id, request->id, sizeof(access->id));
-	snprintf(access->peer, sizeof(access->peer), "%s", request->peer);
-	snprintf(access->token, sizeof(access->token), "%s",
-		request->token != NULL ? request->token->name : "");
-	snprintf(access->method, sizeof(access->method), "%s",
-		is_known ? methods[request->method] : "");
-	snprintf(access->path, sizeof(access->path), "%.*s", (int)strcspn(uri, "?#"), uri);
+	copy(access->peer, sizeof(access->peer), request->peer, strlen(request->peer));
+	copy(access->token, sizeof(access->token), token, strlen(token));
+	copy(access->method, sizeof(access->method), method, strlen(method));
+	copy(access->path, sizeof(access->path), uri, strcspn(uri, "?#"));
 }
 
 enum { N_WHO = 6 };
@@ -88,7 +97,7 @@ access_note_write(const struct access *access)
 }
 
 bool
-access_note(const struct access *access, const struct reply *reply)
+access_note(const struct access *access, const struct reply *reply, struct log_batch *batch)
 {
 	struct log_field fields[N_WHO + 4];
 	struct log_field *end = put_who(access, fields);
@@ -101,7 +110,10 @@ access_note(const struct access *access, const struct reply *reply)
 		return log_audit(LOG_LEVEL_INFO, "write ends", fields);
 	if (is_refusal(reply->status) || access->is_write)
 		return log_audit(LOG_LEVEL_WARN, "request refused", fields);
-	return log_write_fields(LOG_LEVEL_INFO, "request answered", fields);
+	if (batch == NULL)
+		return log_write_fields(LOG_LEVEL_INFO, "request answered", fields);
+	log_add(batch, LOG_LEVEL_INFO, "request answered", fields);
+	return true;
 }
 
 void

@@ -6,6 +6,7 @@
 
 #include "server/request_id.h"
 
+struct log_batch;
 struct reply;
 struct request;
 
@@ -29,9 +30,9 @@ bool access_note_write(const struct access *);
 /* Whether an answer is to be noted: a refusal, the end of a write or, if so asked, any. */
 bool access_is_due(const struct request *, int status);
 
-/* Note what is answered: in the audit log a refusal, and the end of a write, and any other in the log. Returns whether it is
- * on record. */
-bool access_note(const struct access *, const struct reply *);
+/* Note what is answered: in the audit log a refusal, and the end of a write, and any other in the log, where it waits in the
+ * batch, if there is one. Returns whether it is on record, or will be. */
+bool access_note(const struct access *, const struct reply *, struct log_batch *);
 
 /* Note that a connection is refused whose requests cannot be read. */
 void access_note_unread(int descriptor, const char *id, int status, const char *reason);

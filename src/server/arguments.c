@@ -27,6 +27,8 @@ const struct command_row command_rows[N_COMMANDS] = {
 		"print the revision, which all servers of the same prompts have"},
 	[COMMAND_LITELLM_CONFIG] = {"litellm-config", "[DIR]", 0, 0, true,
 		"print the prompts for LiteLLM's config.yaml"},
+	[COMMAND_CONFIGMAP] = {"configmap", "[DIR]", 0, 0, true,
+		"print the prompt files as ConfigMaps for Kubernetes, those of each project apart"},
 	[COMMAND_DIFF] = {"diff", "OLD NEW", 2, 2, false,
 		"say what changes between two directories: 1 if that breaks callers, 2 if it cannot be said"},
 	[COMMAND_SCHEMA] = {"schema", "", 0, 0, false,

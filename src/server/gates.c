@@ -279,6 +279,9 @@ on_sweep(evutil_socket_t none, short events, void *context)
 	if (is_full(gates))
 		make_room(gates);
 	lingers_sweep(gates->lingers, now_ms);
+	if (gates->listener != NULL)
+		evconnlistener_disable(
+			gates->listener); /* epoll may have refused it, and nobody told */
 	pause_or_resume(gates);
 }
 
@@ -377,10 +380,12 @@ gates_are_busy(const struct gates *gates)
 	return gates->fresh != NULL;
 }
 
-void
+bool
 gates_leave(struct gates *gates)
 {
+	struct evconnlistener *listener = gates->listener;
 	gates->listener = NULL;
+	return listener != NULL && evconnlistener_disable(listener) == 0;
 }
 
 /* Somebody asks for http:// where there is https:// alone, and has been told so. */

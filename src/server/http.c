@@ -74,12 +74,23 @@ method_of(struct evhttp_request *request)
 	}
 }
 
-/* Returns -1 when memory is out. */
+/* Put a header behind the reason phrase, if it has a value. evhttp sends that phrase as it is: a header that is given to evhttp
+ * costs more than all of these together. No value may hold a line's end. */
+static void
+put_header(struct buffer *head, const char *name, const char *value)
+{
+	if (value == NULL)
+		return;
+	buffer_puts(head, "\r\n");
+	buffer_puts(head, name);
+	buffer_puts(head, ": ");
+	buffer_puts(head, value);
+}
+
+/* Give evhttp a header that it would add otherwise, or goes by itself. Returns -1 when memory is out. */
 static int
 add_header(struct evhttp_request *request, const char *name, const char *value)
 {
-	if (value == NULL)
-		return 0;
 	return evhttp_add_header(evhttp_request_get_output_headers(request), name, value);
 }
 
@@ -181,17 +192,12 @@ find_etag(struct digest *digest, const struct reply *reply, char etag[ETAG_BYTES
 	return 0;
 }
 
-/* Add what every read carries; a client that has these very bytes is told so instead. */
+/* Find the ETag of a read; a client that has these very bytes is told so instead. Returns -1 when memory is out. */
 static int
-finish_read(struct evhttp_request *request, struct reply *reply, const struct http_terms *terms)
+judge_read(struct evhttp_request *request, struct reply *reply, const struct http_terms *terms,
+	char etag[ETAG_BYTES])
 {
-	char etag[ETAG_BYTES];
-	const struct snapshot *snapshot = reply->restricted ? NULL : terms->snapshot;
-	const char *revision = snapshot != NULL ? snapshot->revision : NULL;
-	const char *commit = snapshot != NULL ? snapshot->source_revision : NULL;
-	if (find_etag(terms->digest, reply, etag) != 0 || add_header(request, "ETag", etag) != 0 ||
-		add_header(request, "Prompts-Revision", revision) != 0 ||
-		add_header(request, "Prompts-Source-Revision", commit) != 0)
+	if (find_etag(terms->digest, reply, etag) != 0)
 		return -1;
 	if (names_etag(find_header(request, "If-None-Match"), etag))
 		reply->status = 304;
@@ -217,40 +223,69 @@ forget_connection(struct evhttp_request *request)
 	evhttp_add_header(headers, "Proxy-Connection", "keep-alive");
 }
 
-/* Add the headers of a reply. evhttp sends a body that it is given, also to HEAD, so there it is given
- * none; and it tells no length to HTTP/1.0 where the connection ends. So the length is told here. */
+static bool
+has_body(const struct reply *reply)
+{
+	return reply->status != 304 && reply->status != 204;
+}
+
+/* Put a reply's status and headers together, but for those that evhttp is given. */
+static void
+put_head(const struct reply *reply, const struct http_terms *terms, const char *etag)
+{
+	static const char of_all[] =
+		"\r\nCache-Control: no-cache\r\nX-Content-Type-Options: nosniff";
+	struct buffer *head = &terms->scratch->head;
+	bool tells_revision = *etag != '\0' && !reply->restricted && terms->snapshot != NULL;
+	const char *type = reply->content_type != NULL ? reply->content_type : "application/json";
+	char retry_after[24];
+	if (reply->retry_after_ms > 0)
+		snprintf(retry_after, sizeof(retry_after), "%lld",
+			(long long)(reply->retry_after_ms + 999) / 1000);
+	buffer_clear(head);
+	buffer_puts(head, reason_phrase(reply->status));
+	put_header(head, "Content-Type", has_body(reply) ? type : NULL);
+	put_header(head, "ETag", *etag != '\0' ? etag : NULL);
+	if (tells_revision) {
+		put_header(head, "Prompts-Revision", terms->snapshot->revision);
+		put_header(head, "Prompts-Source-Revision", terms->snapshot->source_revision);
+	}
+	put_header(head, "Vary", terms->has_tokens ? "Authorization" : NULL);
+	put_header(head, "WWW-Authenticate", reply->authenticate ? "Bearer" : NULL);
+	put_header(head, "Allow", reply->allow);
+	put_header(head, "Retry-After", reply->retry_after_ms > 0 ? retry_after : NULL);
+	put_header(head, "X-Request-Id", terms->request_id);
+	buffer_put(head, of_all, sizeof(of_all) - 1);
+}
+
+/* Now, as a Date has it, which evhttp would work out for each reply. */
+static const char *
+find_date(struct http_scratch *scratch)
+{
+	time_t now = time(NULL);
+	struct tm parts;
+	if (now != scratch->date_at && gmtime_r(&now, &parts) != NULL) {
+		evutil_date_rfc1123(scratch->date, sizeof(scratch->date), &parts);
+		scratch->date_at = now;
+	}
+	return scratch->date;
+}
+
+/* Give evhttp what it would decide otherwise: it tells no length to HTTP/1.0 where the connection ends, nor to HEAD, to
+ * which it sends a body that it is given. Returns -1 when memory is out. */
 static int
 add_headers(
 	struct evhttp_request *request, const struct reply *reply, const struct http_terms *terms)
 {
-	char length[24], retry_after[24];
-	const char *type = reply->content_type != NULL ? reply->content_type : "application/json";
-	bool has_body = reply->status != 304 && reply->status != 204;
+	char length[24];
 	bool closes = terms->closing || has_absolute_form(request);
+	snprintf(length, sizeof(length), "%zu", body_length(reply));
 	if (closes)
 		forget_connection(request);
-	snprintf(length, sizeof(length), "%zu", body_length(reply));
-	if (reply->retry_after_ms > 0)
-		snprintf(retry_after, sizeof(retry_after), "%lld",
-			(long long)(reply->retry_after_ms + 999) / 1000);
-	const struct {
-		const char *name, *value;
-	} headers[] = {
-		{"Content-Type",           has_body ? type : NULL                        },
-		{"Content-Length",         has_body ? length : NULL                      },
-		{"Cache-Control",          "no-cache"                                    },
-		{"X-Content-Type-Options", "nosniff"                                     },
-		{"Vary",                   terms->has_tokens ? "Authorization" : NULL    },
-		{"WWW-Authenticate",       reply->authenticate ? "Bearer" : NULL         },
-		{"Allow",                  reply->allow                                  },
-		{"Retry-After",            reply->retry_after_ms > 0 ? retry_after : NULL},
-		{"X-Request-Id",           terms->request_id                             },
-		{"Connection",             closes ? "close" : NULL                       },
-	};
-	for (size_t i = 0; i < sizeof(headers) / sizeof(headers[0]); i++)
-		if (add_header(request, headers[i].name, headers[i].value) != 0)
-			return -1;
-	return 0;
+	if ((closes && add_header(request, "Connection", "close") != 0) ||
+		add_header(request, "Date", find_date(terms->scratch)) != 0)
+		return -1;
+	return has_body(reply) ? add_header(request, "Content-Length", length) : 0;
 }
 
 /* Prepare a reply but for sending it. Returns -1 when memory is out. */
@@ -258,13 +293,15 @@ static int
 prepare(struct evhttp_request *request, struct reply *reply, const struct http_terms *terms,
 	struct evbuffer *out)
 {
+	char etag[ETAG_BYTES] = "";
 	enum method method = method_of(request);
 	bool is_read = method == METHOD_GET || method == METHOD_HEAD;
 	if (reply->body.failed)
 		return -1;
-	if (reply->status == 200 && is_read && finish_read(request, reply, terms) != 0)
+	if (reply->status == 200 && is_read && judge_read(request, reply, terms, etag) != 0)
 		return -1;
-	if (add_headers(request, reply, terms) != 0)
+	put_head(reply, terms, etag);
+	if (terms->scratch->head.failed || add_headers(request, reply, terms) != 0)
 		return -1;
 	return method == METHOD_HEAD || reply->status == 304 ? 0 : move_body(reply, out);
 }
@@ -343,7 +380,8 @@ void
 http_send(struct evhttp_request *request, struct reply *reply, const struct http_terms *terms)
 {
 	struct evbuffer *out = evbuffer_new();
-	if (out == NULL || prepare(request, reply, terms, out) != 0) {
+	bool is_ready = out != NULL && prepare(request, reply, terms, out) == 0;
+	if (!is_ready) {
 		evhttp_clear_headers(evhttp_request_get_output_headers(request));
 		reply->status = 503; /* memory is out: nothing but the status may be had */
 		if (out != NULL)
@@ -351,7 +389,8 @@ http_send(struct evhttp_request *request, struct reply *reply, const struct http
 	}
 	struct bufferevent *bufev =
 		evhttp_connection_get_bufferevent(evhttp_request_get_connection(request));
-	evhttp_send_reply(request, reply->status, reason_phrase(reply->status), out);
+	evhttp_send_reply(request, reply->status,
+		is_ready ? terms->scratch->head.data : reason_phrase(503), out);
 	if (terms->is_plain && write_at_once(bufev))
 		bufferevent_trigger(bufev, EV_WRITE, BEV_TRIG_DEFER_CALLBACKS);
 	else

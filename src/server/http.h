@@ -2,6 +2,9 @@
 #pragma once
 
 #include <stdbool.h>
+#include <time.h>
+
+#include "core/buffer.h"
 
 struct digest;
 struct error;
@@ -14,9 +17,17 @@ struct snapshot;
  * The texts are borrowed from evhttp's request. Returns -1 with an error where it is malformed. */
 int http_read(struct evhttp_request *, struct request *, struct error *);
 
+/* What a worker keeps from one reply to the next. Starts zeroed; its head is the worker's to finish. */
+struct http_scratch {
+	struct buffer head;
+	time_t date_at; /* which date was written for */
+	char date[32];
+};
+
 /* What a reply is sent under. */
 struct http_terms {
 	struct digest *digest;
+	struct http_scratch *scratch;
 	const struct snapshot *snapshot; /* that the reply is made from; NULL: none */
 	bool has_tokens; /* answers depend on the Authorization header */
 	bool closing; /* end the connection with this reply */

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -15,11 +14,11 @@ enum { LONGEST_MS = 2000, MOST_BYTES = 8 * 1024 * 1024 };
 
 struct lingering {
 	struct lingering *next;
+	struct lingers *lingers;
 	struct event *on_read;
 	int64_t deadline_ms;
 	size_t left; /* bytes that may still come */
 	int descriptor;
-	bool is_over; /* freed by the next sweep */
 };
 
 struct lingers {
@@ -38,15 +37,25 @@ end(struct lingering *lingering)
 	free(lingering);
 }
 
+/* End one that is in the list. */
 static void
-end_oldest(struct lingers *lingers)
+leave(struct lingers *lingers, struct lingering *lingering)
 {
 	struct lingering **at = &lingers->first;
-	while ((*at)->next != NULL)
+	while (*at != lingering)
 		at = &(*at)->next;
-	end(*at);
-	*at = NULL;
+	*at = lingering->next;
 	lingers->count--;
+	end(lingering);
+}
+
+static void
+leave_oldest(struct lingers *lingers)
+{
+	struct lingering *oldest = lingers->first;
+	while (oldest->next != NULL)
+		oldest = oldest->next;
+	leave(lingers, oldest);
 }
 
 static void
@@ -58,9 +67,8 @@ on_read(evutil_socket_t descriptor, short events, void *context)
 	ssize_t count = read(descriptor, bytes, sizeof(bytes));
 	if (count < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	lingering->is_over = count <= 0 || (size_t)count > lingering->left;
-	if (lingering->is_over)
-		event_del(lingering->on_read);
+	if (count <= 0 || (size_t)count > lingering->left)
+		leave(lingering->lingers, lingering);
 	else
 		lingering->left -= (size_t)count;
 }
@@ -94,6 +102,7 @@ lingers_add(struct lingers *lingers, int descriptor)
 	struct lingering *lingering = calloc(1, sizeof(*lingering));
 	if (lingering == NULL)
 		return;
+	lingering->lingers = lingers;
 	lingering->descriptor = dup(descriptor);
 	lingering->left = MOST_BYTES;
 	lingering->deadline_ms = clock_ms() + LONGEST_MS;
@@ -107,7 +116,7 @@ lingers_add(struct lingers *lingers, int descriptor)
 	lingering->next = lingers->first;
 	lingers->first = lingering;
 	if (++lingers->count > lingers->most)
-		end_oldest(lingers);
+		leave_oldest(lingers);
 }
 
 size_t
@@ -119,14 +128,9 @@ lingers_count(const struct lingers *lingers)
 void
 lingers_sweep(struct lingers *lingers, int64_t now_ms)
 {
-	for (struct lingering **at = &lingers->first; *at != NULL;) {
-		struct lingering *lingering = *at;
-		if (!lingering->is_over && now_ms < lingering->deadline_ms) {
-			at = &lingering->next;
-			continue;
-		}
-		*at = lingering->next;
-		lingers->count--;
-		end(lingering);
+	for (struct lingering *at = lingers->first, *next; at != NULL; at = next) {
+		next = at->next;
+		if (now_ms >= at->deadline_ms)
+			leave(lingers, at);
 	}
 }

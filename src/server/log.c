@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -21,6 +22,7 @@ enum {
 	PATIENCE_MS = 1000, /* with a reader who is slow, … */
 	IMPATIENCE_MS = 60000, /* … and how long there is none after that */
 	COMPLAIN_MS = 10000, /* at most so often */
+	BATCH_BYTES = PIPE_BUF / 2, /* and a line: a pipe takes that as a whole */
 };
 
 /* Where lines go. */
@@ -67,6 +69,16 @@ direction(const char *text, size_t length)
 	return (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069) ? code : 0;
 }
 
+/* How many bytes at a text's start are printable ASCII, which stay as they are. */
+static size_t
+plain_span(const char *text)
+{
+	size_t length = 0;
+	while (text[length] >= ' ' && text[length] < 0x7f)
+		length++;
+	return length;
+}
+
 /* Put a text with the bytes that are not UTF-8 replaced and control characters escaped, so that nothing
  * in it can act on a terminal or begin a line. */
 static void
@@ -98,8 +110,12 @@ static void
 put_text(struct buffer *out, const char *text, bool quoted)
 {
 	struct buffer clean = {0};
-	put_clean(&clean, text);
-	const char *shown = clean.length > 0 ? clean.data : "";
+	const char *shown = text;
+	size_t plain = plain_span(text);
+	if (text[plain] != '\0' || plain > MOST_BYTES) {
+		put_clean(&clean, text);
+		shown = clean.data != NULL ? clean.data : "";
+	}
 	if (quoted)
 		json_put_string(out, shown);
 	else
@@ -159,19 +175,29 @@ is_taken(struct sink *sink)
 }
 
 static bool
-write_line(struct sink *sink, const struct buffer *line)
+write_lines(struct sink *sink, const struct buffer *lines)
 {
 	ssize_t written;
-	if (line->failed || !is_taken(sink))
+	if (lines->failed || !is_taken(sink))
 		return false;
 	if (atomic_exchange(&sink->is_torn, false) && write(sink->descriptor, "\n", 1) != 1)
 		atomic_store(&sink->is_torn, true);
 	do
-		written = write(sink->descriptor, line->data, line->length);
+		written = write(sink->descriptor, lines->data, lines->length);
 	while (written < 0 && errno == EINTR);
-	if (written > 0 && written < (ssize_t)line->length)
+	if (written > 0 && written < (ssize_t)lines->length)
 		atomic_store(&sink->is_torn, true);
-	return written == (ssize_t)line->length;
+	return written == (ssize_t)lines->length;
+}
+
+static void
+put_line(struct buffer *out, enum log_level level, const char *message,
+	const struct log_field *fields, bool json)
+{
+	put_start(out, level, message, json);
+	for (; fields->name != NULL; fields++)
+		put_field(out, fields, json);
+	buffer_puts(out, json ? "}\n" : "\n");
 }
 
 static bool
@@ -179,11 +205,8 @@ write_to(struct sink *sink, enum log_level level, const char *message,
 	const struct log_field *fields)
 {
 	struct buffer line = {0};
-	put_start(&line, level, message, sink->json);
-	for (; fields->name != NULL; fields++)
-		put_field(&line, fields, sink->json);
-	buffer_puts(&line, sink->json ? "}\n" : "\n");
-	bool is_written = write_line(sink, &line);
+	put_line(&line, level, message, fields, sink->json);
+	bool is_written = write_lines(sink, &line);
 	if (!is_written)
 		atomic_fetch_add(sink == &audit_sink ? &n_lost_audit : &n_lost, 1);
 	buffer_finish(&line);
@@ -210,6 +233,27 @@ bool
 log_write_fields(enum log_level level, const char *message, const struct log_field *fields)
 {
 	return is_silent || write_to(&log_sink, level, message, fields);
+}
+
+void
+log_flush(struct log_batch *batch)
+{
+	if (batch->n_lines > 0 && !write_lines(&log_sink, &batch->lines))
+		atomic_fetch_add(&n_lost, batch->n_lines);
+	buffer_clear(&batch->lines);
+	batch->n_lines = 0;
+}
+
+void
+log_add(struct log_batch *batch, enum log_level level, const char *message,
+	const struct log_field *fields)
+{
+	if (is_silent)
+		return;
+	put_line(&batch->lines, level, message, fields, log_sink.json);
+	batch->n_lines++;
+	if (batch->lines.length >= BATCH_BYTES)
+		log_flush(batch);
 }
 
 static int

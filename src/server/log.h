@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/buffer.h"
+
 struct error;
 
 enum log_level { LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR };
@@ -32,6 +34,17 @@ void log_write(enum log_level, const char *message, ...);
 
 /* The same with an array of fields that LOG_END ends. Returns whether it is written. */
 bool log_write_fields(enum log_level, const char *message, const struct log_field *);
+
+/* Lines that are written together, as a system call for each would cost more than all else that is done for a request. Starts
+ * zeroed; its lines are the owner's to finish. */
+struct log_batch {
+	struct buffer lines;
+	unsigned n_lines;
+};
+
+/* Add a line, which is written with the next flush, or at once where they are many. Thread of the batch. */
+void log_add(struct log_batch *, enum log_level, const char *message, const struct log_field *);
+void log_flush(struct log_batch *);
 
 /* Whether something may be told again that happens more often than it is worth telling; each such place has a static time of
  * its own. Any thread. */

@@ -13,6 +13,7 @@
 #include "server/clock.h"
 #include "server/figures.h"
 #include "server/log.h"
+#include "server/process.h"
 #include "server/traffic.h"
 
 #define PREFIX "promptd_"
@@ -338,6 +339,20 @@ put_log(struct buffer *out)
 	buffer_printf(out, PREFIX "audit_lines_lost_total %llu\n", log_lost_audit());
 }
 
+/* By the names that Prometheus' client libraries give them. */
+static void
+put_process(struct buffer *out)
+{
+	buffer_printf(out,
+		"# HELP process_cpu_seconds_total CPU time, of all threads.\n"
+		"# TYPE process_cpu_seconds_total counter\n"
+		"process_cpu_seconds_total %.6f\n"
+		"# HELP process_resident_memory_bytes Memory that is resident.\n"
+		"# TYPE process_resident_memory_bytes gauge\n"
+		"process_resident_memory_bytes %.15g\n",
+		process_cpu_seconds(), process_resident_bytes());
+}
+
 void
 metrics_put(const struct metrics_terms *terms, struct buffer *out)
 {
@@ -364,6 +379,7 @@ metrics_put(const struct metrics_terms *terms, struct buffer *out)
 	put_requests(out, terms);
 	put_connections(out, terms);
 	put_log(out);
+	put_process(out);
 	if (terms->per_prompt && terms->snapshot != NULL)
 		put_prompts(out, terms->snapshot);
 }

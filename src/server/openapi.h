@@ -1,7 +1,8 @@
-/* openapi.h -- src/openapi.json, which describes the HTTP interface, as the build puts it into the program. */
+/* openapi.h -- src/openapi.json, which describes the HTTP interface, as the build puts it into the program: compressed. */
 #pragma once
 
 #include <stddef.h>
 
-extern const char openapi_json[];
-extern const size_t openapi_json_length;
+extern const unsigned char openapi_gzip[]; /* RFC 1952 */
+extern const size_t openapi_gzip_length;
+extern const size_t openapi_length; /* of the text */

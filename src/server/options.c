@@ -3,37 +3,27 @@
 
 #include <sys/resource.h>
 
-#include <ctype.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/error.h"
 #include "core/name.h"
 #include "server/cpus.h"
-#include "server/listen.h"
+#include "server/option_value.h"
 
 enum {
 	MAX_WORKERS = 256,
 	MAX_PROMPTS = 1000000,
-	MAX_DURATION_MS = 24 * 60 * 60 * 1000,
-	MAX_CONNECTIONS = 100000
+	MAX_CONNECTIONS = 100000,
+	MIN_CONFIGMAP_BYTES = 4096,
+	MAX_CONFIGMAP_BYTES = 1024 * 1024, /* Kubernetes' own limit */
+	USUAL_CONFIGMAP_BYTES =
+		256 * 1024, /* that of annotations, where kubectl apply keeps a copy */
 };
-
-static int
-take_address(const char *value, struct error *error)
-{
-	if (listen_is_address(value))
-		return 0;
-	error_set(error, "takes ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080, not \"%s\"",
-		value);
-	return -1;
-}
 
 static int
 set_listen(struct options *options, const char *value, struct error *error)
 {
-	if (take_address(value, error) != 0)
+	if (option_check_address(value, error) != 0)
 		return -1;
 	options->listen = value;
 	return 0;
@@ -42,7 +32,7 @@ set_listen(struct options *options, const char *value, struct error *error)
 static int
 set_admin_listen(struct options *options, const char *value, struct error *error)
 {
-	if (take_address(value, error) != 0)
+	if (option_check_address(value, error) != 0)
 		return -1;
 	options->admin_listen = value;
 	return 0;
@@ -51,40 +41,16 @@ set_admin_listen(struct options *options, const char *value, struct error *error
 static int
 set_workers(struct options *options, const char *value, struct error *error)
 {
-	char *end;
-	unsigned long number = strtoul(value, &end, 10);
-	if (!isdigit((unsigned char)*value) || *end != '\0' || number < 1 || number > MAX_WORKERS) {
-		error_set(error, "takes a number from 1 to %d, not \"%s\"", MAX_WORKERS, value);
-		return -1;
-	}
+	size_t number = 0;
+	int result = option_take_number(&number, value, 1, MAX_WORKERS, error);
 	options->workers = (unsigned)number;
-	return 0;
-}
-
-/* Set a switch; in the environment 0, false, no and nothing leave it off. */
-static int
-set_switch(bool *option, const char *value, struct error *error)
-{
-	static const char *const on[] = {"1", "true", "yes", "on"};
-	static const char *const off[] = {"", "0", "false", "no", "off"};
-	for (size_t i = 0; i < sizeof(on) / sizeof(on[0]); i++)
-		if (value == NULL || strcmp(value, on[i]) == 0) {
-			*option = true;
-			return 0;
-		}
-	for (size_t i = 0; i < sizeof(off) / sizeof(off[0]); i++)
-		if (strcmp(value, off[i]) == 0) {
-			*option = false;
-			return 0;
-		}
-	error_set(error, "takes true or false, not \"%s\"", value);
-	return -1;
+	return result;
 }
 
 #define SWITCH(name) \
 	static int set_##name(struct options *options, const char *value, struct error *error) \
 	{ \
-		return set_switch(&options->name, value, error); \
+		return option_take_switch(&options->name, value, error); \
 	}
 
 SWITCH(dev)
@@ -100,21 +66,10 @@ SWITCH(version)
 
 #undef SWITCH
 
-/* Set one of two settings. */
-static int
-set_choice(bool *option, const char *value, const char *no, const char *yes, struct error *error)
-{
-	*option = strcmp(value, yes) == 0;
-	if (*option || strcmp(value, no) == 0)
-		return 0;
-	error_set(error, "takes %s or %s, not \"%s\"", no, yes, value);
-	return -1;
-}
-
 #define CHOICE(name, no, yes) \
 	static int set_##name(struct options *options, const char *value, struct error *error) \
 	{ \
-		return set_choice(&options->name, value, no, yes, error); \
+		return option_take_choice(&options->name, value, no, yes, error); \
 	}
 
 CHOICE(hold_bad_files, "keep", "hold")
@@ -144,33 +99,10 @@ TEXT(dir, directory)
 
 #undef TEXT
 
-static int
-set_duration(int64_t *option, const char *value, struct error *error)
-{
-	static const struct {
-		const char *name;
-		int64_t ms;
-	} units[] = {
-		{"ms", 1        },
-		{"s",  1000     },
-		{"m",  60 * 1000},
-	};
-	char *end;
-	unsigned long number = strtoul(value, &end, 10);
-	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
-		if (isdigit((unsigned char)*value) && strcmp(end, units[i].name) == 0 &&
-			number <= MAX_DURATION_MS / (unsigned long)units[i].ms) {
-			*option = (int64_t)number * units[i].ms;
-			return 0;
-		}
-	error_set(error, "takes a time up to a day, such as 300ms, 2s or 1m, not \"%s\"", value);
-	return -1;
-}
-
 #define DURATION(name) \
 	static int set_##name(struct options *options, const char *value, struct error *error) \
 	{ \
-		return set_duration(&options->name##_ms, value, error); \
+		return option_take_duration(&options->name##_ms, value, error); \
 	}
 
 DURATION(quiet)
@@ -188,32 +120,28 @@ DURATION(drain_delay)
 
 #undef DURATION
 
-static int
-set_min_prompts(struct options *options, const char *value, struct error *error)
-{
-	char *end;
-	unsigned long number = strtoul(value, &end, 10);
-	if (!isdigit((unsigned char)*value) || *end != '\0' || number > MAX_PROMPTS) {
-		error_set(error, "takes a number up to %d, not \"%s\"", MAX_PROMPTS, value);
-		return -1;
+#define NUMBER(name, least, most) \
+	static int set_##name(struct options *options, const char *value, struct error *error) \
+	{ \
+		return option_take_number(&options->name, value, least, most, error); \
 	}
-	options->min_prompts = number;
-	return 0;
-}
 
-static int
-set_max_connections(struct options *options, const char *value, struct error *error)
-{
-	char *end;
-	unsigned long number = strtoul(value, &end, 10);
-	if (!isdigit((unsigned char)*value) || *end != '\0' || number == 0 ||
-		number > MAX_CONNECTIONS) {
-		error_set(error, "takes a number from 1 to %d, not \"%s\"", MAX_CONNECTIONS, value);
-		return -1;
+NUMBER(min_prompts, 0, MAX_PROMPTS)
+NUMBER(max_connections, 1, MAX_CONNECTIONS)
+NUMBER(max_bytes, MIN_CONFIGMAP_BYTES, MAX_CONFIGMAP_BYTES)
+
+#undef NUMBER
+
+#define DNS_LABEL(name) \
+	static int set_##name(struct options *options, const char *value, struct error *error) \
+	{ \
+		return option_take_dns_label(&options->name, value, error); \
 	}
-	options->max_connections = number;
-	return 0;
-}
+
+DNS_LABEL(name)
+DNS_LABEL(namespace)
+
+#undef DNS_LABEL
 
 static int
 set_sandbox(struct options *options, const char *value, struct error *error)
@@ -230,38 +158,10 @@ set_sandbox(struct options *options, const char *value, struct error *error)
 }
 
 static int
-add_name(struct option_names *names, const char *name, size_t length, struct error *error)
-{
-	if (names->count == OPTIONS_MAX_NAMES || sizeof(names->texts) - names->used <= length) {
-		error_set(error, "takes at most %d names of 63 bytes", OPTIONS_MAX_NAMES);
-		return -1;
-	}
-	char *copy = names->texts + names->used;
-	memcpy(copy, name, length);
-	names->used += length + 1; /* with a NUL: the texts start zeroed */
-	names->items[names->count++] = copy;
-	return 0;
-}
-
-/* Add the names between commas. */
-static int
-add_names(struct option_names *names, const char *value, struct error *error)
-{
-	for (;;) {
-		size_t length = strcspn(value, ",");
-		if (length > 0 && add_name(names, value, length, error) != 0)
-			return -1;
-		if (value[length] == '\0')
-			return 0;
-		value += length + 1;
-	}
-}
-
-static int
 set_default_label(struct options *options, const char *value, struct error *error)
 {
 	struct option_names *labels = &options->default_labels;
-	if (add_names(labels, value, error) != 0)
+	if (option_add_names(labels, value, error) != 0)
 		return -1;
 	for (size_t i = 0; i < labels->count; i++) {
 		if (name_is_label(labels->items[i]))
@@ -277,7 +177,7 @@ set_default_label(struct options *options, const char *value, struct error *erro
 static int
 set_allow_param(struct options *options, const char *value, struct error *error)
 {
-	if (add_names(&options->allowed_params, value, error) != 0)
+	if (option_add_names(&options->allowed_params, value, error) != 0)
 		return -1;
 	for (size_t i = 0; i < options->allowed_params.count; i++) {
 		const char *name = options->allowed_params.items[i];
@@ -323,7 +223,7 @@ static int
 set_ignore(struct options *options, const char *value, struct error *error)
 {
 	struct option_names ids = {0};
-	if (add_names(&ids, value, error) != 0)
+	if (option_add_names(&ids, value, error) != 0)
 		return -1;
 	for (size_t i = 0; i < ids.count; i++) {
 		enum rule rule = rule_find(ids.items[i]);
@@ -372,7 +272,8 @@ enum {
 	       1 << COMMAND_REVISION,
 	DIFF = 1 << COMMAND_DIFF,
 	LITELLM = 1 << COMMAND_LITELLM_CONFIG,
-	EVERY = SERVE | READ | LITELLM | DIFF,
+	CONFIGMAP = 1 << COMMAND_CONFIGMAP,
+	EVERY = SERVE | READ | LITELLM | CONFIGMAP | DIFF,
 	ALL = EVERY | 1 << COMMAND_SCHEMA | 1 << COMMAND_TOKEN | 1 << COMMAND_COMPLETION,
 	COMMAND_LINE_ONLY = 1 << N_COMMANDS,
 };
@@ -468,8 +369,14 @@ const struct option_row option_rows[] = {
 		"say why a rule is one, and what to do; all: list them", CHECK | COMMAND_LINE_ONLY},
 	{"api-base", "URL", set_api_base,
 		"where LiteLLM finds promptd (default http://127.0.0.1:8080)", LITELLM},
+	{"name", "NAME", set_name,
+		"what the names of the ConfigMaps begin with (default prompts)", CONFIGMAP},
+	{"namespace", "NAME", set_namespace,
+		"the namespace that they name (default none: kubectl's)", CONFIGMAP},
+	{"max-bytes", "N", set_max_bytes,
+		"bytes of each (default 262144, for kubectl apply; up to 1048576 with its --server-side)", CONFIGMAP},
 	{"dir", "DIR", set_dir,
-		"the prompt directory (default ./prompts.d, else /etc/promptd/prompts.d)", READ | LITELLM},
+		"the prompt directory (default ./prompts.d, else /etc/promptd/prompts.d)", READ | LITELLM | CONFIGMAP},
 	{"help", NULL, set_help, "print this help", ALL | COMMAND_LINE_ONLY},
 	{"version", NULL, set_version, "print the version", ALL | COMMAND_LINE_ONLY},
   /* clang-format on */
@@ -516,6 +423,8 @@ options_init(struct options *options, enum command command)
 	*options = (struct options){.command = command,
 		.listen = "127.0.0.1:8080",
 		.api_base = "http://127.0.0.1:8080",
+		.name = "prompts",
+		.max_bytes = USUAL_CONFIGMAP_BYTES,
 		.log_format = "auto",
 		.quiet_ms = 50,
 		.max_latency_ms = 2000,
@@ -535,7 +444,7 @@ options_complete(struct options *options)
 {
 	struct error none;
 	if (options->default_labels.count == 0)
-		add_names(&options->default_labels, "production", &none);
+		option_add_names(&options->default_labels, "production", &none);
 	if (options->workers == 0)
 		options->workers = usable_workers();
 	if (options->max_connections == 0)

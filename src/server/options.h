@@ -18,6 +18,7 @@ enum command {
 	COMMAND_RENDER,
 	COMMAND_REVISION,
 	COMMAND_LITELLM_CONFIG,
+	COMMAND_CONFIGMAP,
 	COMMAND_DIFF,
 	COMMAND_SCHEMA,
 	COMMAND_TOKEN,
@@ -31,7 +32,7 @@ enum sandbox_mode { SANDBOX_AUTO, SANDBOX_REQUIRE, SANDBOX_OFF };
 /* How a command prints what it found. */
 enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_GCC, FORMAT_GITHUB, FORMAT_MARKDOWN, N_FORMATS };
 
-enum { OPTIONS_MAX_NAMES = 32, OPTIONS_MAX_ROWS = 48 };
+enum { OPTIONS_MAX_NAMES = 32, OPTIONS_MAX_ROWS = 56 };
 
 /* Names in the order given, NULL-ended; they point into the texts. */
 struct option_names {
@@ -49,6 +50,8 @@ struct options {
 	rule_set ignored; /* by check */
 	bool stock_client; /* check for LiteLLM's own client too */
 	const char *explain, *litellm_config; /* a rule, and a file, of check; NULL: none */
+	const char *name, *namespace; /* of ConfigMaps; the latter NULL: none is named */
+	size_t max_bytes; /* of a ConfigMap */
 	const char *listen, *api_base; /* the latter: where LiteLLM finds promptd */
 	unsigned workers;
 	bool dev, writable, allow_empty, allow_anonymous, help, version;

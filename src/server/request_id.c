@@ -3,9 +3,10 @@
 
 #include <sys/random.h>
 
+#include <endian.h>
 #include <stdint.h>
-#include <stdio.h>
 
+#include "core/text.h"
 #include "server/clock.h"
 
 void
@@ -14,5 +15,7 @@ request_id_make(char id[REQUEST_ID_BYTES])
 	static _Thread_local uint64_t last;
 	if (last == 0 && getrandom(&last, sizeof(last), GRND_NONBLOCK) != sizeof(last))
 		last = (uint64_t)clock_us(); /* where there is no chance yet, soon after a boot */
-	snprintf(id, REQUEST_ID_BYTES, "%016llx", (unsigned long long)++last);
+	uint64_t next = htobe64(++last);
+	text_put_hex(id, (const unsigned char *)&next, sizeof(next));
+	id[REQUEST_ID_BYTES - 1] = '\0';
 }

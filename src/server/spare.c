@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,7 +27,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static bool
 is_piece(const void *memory)
 {
-	return memory >= (const void *)pieces && memory < (const void *)(pieces + N_PIECES);
+	return (uintptr_t)memory - (uintptr_t)pieces < sizeof(pieces);
 }
 
 static void *

@@ -10,6 +10,7 @@
 #include "core/json_put.h"
 #include "core/problem.h"
 #include "core/snapshot.h"
+#include "core/text.h"
 #include "core/unit.h"
 #include "server/clock.h"
 #include "server/loader.h"
@@ -167,7 +168,7 @@ on_file(void *context, const struct file_report *report)
 {
 	struct listing *listing = context;
 	struct buffer *out = listing->out;
-	char time[32] = "";
+	char time[32] = "", digits[2 * DIGEST_BYTES];
 	time_t seconds = (time_t)(report->modified_ns / 1000000000);
 	struct tm parts;
 	if (report->state == FILE_OK && !listing->all)
@@ -175,8 +176,8 @@ on_file(void *context, const struct file_report *report)
 	buffer_puts(out, listing->any ? ",{\"path\":" : "{\"path\":");
 	json_put_string(out, report->path);
 	buffer_printf(out, ",\"state\":\"%s\",\"sha256\":\"", state_names[report->state]);
-	for (size_t i = 0; i < DIGEST_BYTES; i++)
-		buffer_printf(out, "%02x", report->content[i]);
+	text_put_hex(digits, report->content, DIGEST_BYTES);
+	buffer_put(out, digits, sizeof(digits));
 	if (gmtime_r(&seconds, &parts) != NULL)
 		strftime(time, sizeof(time), "%Y-%m-%dT%H:%M:%SZ", &parts);
 	buffer_printf(out, "\",\"modified\":\"%s\",\"prompt_ids\":[", time);

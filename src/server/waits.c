@@ -100,7 +100,7 @@ on_deadline(evutil_socket_t none, short events, void *context)
 		return;
 	api_answer_late_job(waiting->job, &reply);
 	if (is_write(waiting) || waiting->waits->api->access_log)
-		access_note(&waiting->access, &reply);
+		access_note(&waiting->access, &reply, NULL);
 	send_reply(waiting, &reply);
 }
 
@@ -191,7 +191,7 @@ answer(struct waiting *waiting)
 	struct reply reply = {0};
 	api_answer_job(waiting->job, &reply);
 	bool is_due = is_write(waiting) || waiting->waits->api->access_log;
-	bool is_noted = !is_due || access_note(&waiting->access, &reply);
+	bool is_noted = !is_due || access_note(&waiting->access, &reply, NULL);
 	if (!is_noted && is_write(waiting) && reply.status == 200)
 		reply_error(&reply, 500, "The prompt is created, but the audit log lacks its end");
 	send_reply(waiting, &reply);

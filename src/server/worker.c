@@ -44,9 +44,11 @@ struct worker {
 	const struct gate_limits *limits;
 	struct gates *gates;
 	struct evhttp_bound_socket *bound;
-	struct event *on_wake, *on_drain;
+	struct event *on_wake, *on_drain, *on_lines;
 	struct arena *arena; /* of the request being answered */
 	struct digest *digest;
+	struct http_scratch scratch;
+	struct log_batch lines; /* of what this turn of the loop has answered */
 	struct waits *waits; /* for the reload thread */
 	struct traffic *traffic;
 	struct door door;
@@ -147,6 +149,7 @@ send_reply(struct worker *worker, struct evhttp_request *request, struct reply *
 	http_send(request, reply,
 		&(struct http_terms){
 			.digest = worker->digest,
+			.scratch = &worker->scratch,
 			.snapshot = snapshot,
 			.has_tokens =
 				worker->api->auth != NULL && auth_has_tokens(worker->api->auth),
@@ -185,15 +188,23 @@ answer(struct exchange *exchange, struct request *request, struct reply *reply)
 			reply);
 }
 
+static void
+note(struct exchange *exchange, const struct request *request, const struct reply *reply)
+{
+	struct worker *worker = exchange->worker;
+	struct access access;
+	access_of(request, exchange->start_us, &access);
+	access_note(&access, reply, &worker->lines);
+	if (worker->lines.n_lines > 0)
+		event_active(worker->on_lines, EV_TIMEOUT, 0);
+}
+
 /* Note and send the reply to a request that need not wait. */
 static void
 finish(struct exchange *exchange, const struct request *request, struct reply *reply)
 {
-	struct access access;
-	if (access_is_due(request, reply->status)) {
-		access_of(request, exchange->start_us, &access);
-		access_note(&access, reply);
-	}
+	if (access_is_due(request, reply->status))
+		note(exchange, request, reply);
 	send_reply(exchange->worker, exchange->request, reply, request->snapshot, request->id);
 }
 
@@ -223,6 +234,20 @@ on_request(struct evhttp_request *from, void *context)
 	store_release(worker->api->store, request.snapshot);
 }
 
+/* Take no more connections. What the kernel had queued is accepted by now: this timer ran after the socket's event. The socket
+ * is closed one turn after it was waited for last, as somebody else may have it too. */
+static void
+stop_accepting(struct worker *worker)
+{
+	const struct timeval now = {0};
+	if (!gates_leave(worker->gates)) {
+		evhttp_del_accept_socket(worker->http, worker->bound);
+		worker->bound = NULL;
+	}
+	if (evtimer_add(worker->on_drain, &now) != 0)
+		event_base_loopbreak(worker->base);
+}
+
 /* End once nothing is under way any more, or when it takes too long. */
 static void
 on_drain_check(evutil_socket_t none, short events, void *context)
@@ -232,11 +257,10 @@ on_drain_check(evutil_socket_t none, short events, void *context)
 	int64_t elapsed = clock_ms() - worker->drain_began_ms;
 	(void)none;
 	(void)events;
-	/* What the kernel had queued is accepted by now: this timer ran after the socket's event. */
-	gates_leave(worker->gates);
-	if (worker->bound != NULL)
-		evhttp_del_accept_socket(worker->http, worker->bound);
-	worker->bound = NULL;
+	if (worker->bound != NULL) {
+		stop_accepting(worker);
+		return;
+	}
 	bool done = worker->in_flight == 0 && !gates_are_busy(worker->gates) &&
 		    elapsed >= DRAIN_LEAST_MS;
 	if (done || elapsed >= DRAIN_MOST_MS || evtimer_add(worker->on_drain, &again) != 0)
@@ -260,6 +284,16 @@ on_wake(evutil_socket_t descriptor, short events, void *context)
 		event_base_loopbreak(worker->base);
 }
 
+/* Called behind all that has come in this turn. */
+static void
+on_lines(evutil_socket_t none, short events, void *context)
+{
+	struct worker *worker = context;
+	(void)none;
+	(void)events;
+	log_flush(&worker->lines);
+}
+
 /* Called for each connection. */
 static struct bufferevent *
 on_connection(struct event_base *base, void *context)
@@ -279,6 +313,7 @@ set_up_http(struct worker *worker, int socket)
 	if (worker->http == NULL || worker->gates == NULL)
 		return -1;
 	evhttp_set_allowed_methods(worker->http, 0xffff); /* the 405 is ours to answer */
+	evhttp_set_default_content_type(worker->http, NULL);
 	evhttp_set_gencb(worker->http, on_request, worker);
 	evhttp_set_bevcb(worker->http, on_connection, worker);
 	worker->bound = evhttp_accept_socket_with_handle(worker->http, socket);
@@ -288,11 +323,26 @@ set_up_http(struct worker *worker, int socket)
 	return 0;
 }
 
+/* What is waited for is changed all at once before each wait: of the four changes that a request takes, one is left. Where a
+ * socket has another descriptor too, one that is closed can then still wake the loop, and means nothing to it. */
+static struct event_base *
+make_base(void)
+{
+	struct event_config *config = event_config_new();
+	struct event_base *base = NULL;
+	if (config == NULL)
+		return NULL;
+	if (event_config_set_flag(config, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST) == 0)
+		base = event_base_new_with_config(config);
+	event_config_free(config);
+	return base;
+}
+
 static int
 set_up(struct worker *worker, int socket)
 {
 	worker->wake = wake_open();
-	worker->base = event_base_new();
+	worker->base = make_base();
 	worker->arena = arena_new();
 	worker->digest = digest_new();
 	if (worker->wake < 0 || worker->base == NULL || worker->arena == NULL ||
@@ -301,9 +351,10 @@ set_up(struct worker *worker, int socket)
 	worker->on_wake =
 		event_new(worker->base, worker->wake, EV_READ | EV_PERSIST, on_wake, worker);
 	worker->on_drain = evtimer_new(worker->base, on_drain_check, worker);
+	worker->on_lines = event_new(worker->base, -1, 0, on_lines, worker);
 	worker->waits = waits_new(worker->base, worker->api, worker->wake, on_late_answer, worker);
-	if (worker->on_wake == NULL || worker->on_drain == NULL || worker->waits == NULL ||
-		event_add(worker->on_wake, NULL) != 0)
+	if (worker->on_wake == NULL || worker->on_drain == NULL || worker->on_lines == NULL ||
+		worker->waits == NULL || event_add(worker->on_wake, NULL) != 0)
 		return -1;
 	return set_up_http(worker, socket);
 }
@@ -352,6 +403,7 @@ worker_thread(void *context)
 {
 	struct worker *worker = context;
 	event_base_dispatch(worker->base);
+	log_flush(&worker->lines);
 	return NULL;
 }
 
@@ -405,6 +457,8 @@ worker_free(struct worker *worker)
 		event_free(worker->on_wake);
 	if (worker->on_drain != NULL)
 		event_free(worker->on_drain);
+	if (worker->on_lines != NULL)
+		event_free(worker->on_lines);
 	if (worker->base != NULL)
 		event_base_free(worker->base);
 	if (worker->wake >= 0)
@@ -415,5 +469,7 @@ worker_free(struct worker *worker)
 	}
 	arena_free(worker->arena);
 	digest_free(worker->digest);
+	buffer_finish(&worker->scratch.head);
+	buffer_finish(&worker->lines.lines);
 	free(worker);
 }

@@ -411,6 +411,7 @@ CALL(int, mkdirat, (int at, const char *path, mode_t mode), (at, path, mode), -1
 CALL(int, unlinkat, (int at, const char *path, int flags), (at, path, flags), -1, EIO)
 CALL(ssize_t, readlink, (const char *path, char *text, size_t size), (path, text, size), -1, EIO)
 CALL(ssize_t, readlinkat, (int at, const char *path, char *text, size_t size), (at, path, text, size), -1, EIO)
+CALL(ssize_t, pread, (int descriptor, void *bytes, size_t size, off_t at), (descriptor, bytes, size, at), -1, EIO)
 CALL(DIR *, opendir, (const char *path), (path), NULL, EMFILE)
 CALL(DIR *, fdopendir, (int descriptor), (descriptor), NULL, ENOMEM)
 CALL(struct dirent *, readdir, (DIR *directory), (directory), NULL, EIO)
@@ -573,7 +574,7 @@ static int
 on_object(struct dl_phdr_info *object, size_t size, void *count)
 {
 	static const char *const names[] = {
-		"/libevent", "/libyaml", "/libcjson", "/libcrypto", "/libssl"};
+		"/libevent", "/libyaml", "/libcjson", "/libcrypto", "/libssl", "/libz."};
 	struct range *range = NULL;
 	(void)size;
 	if ((*(size_t *)count)++ == 0)

@@ -99,12 +99,16 @@ on_closed_early(void *context)
 static void
 answer(struct run *run)
 {
+	struct http_scratch scratch = {0};
 	const struct refusal *refusal = gate_refusal(run->gate);
 	struct reply reply = {.status = refusal != NULL ? refusal->status : ANSWERED};
 	buffer_printf(&reply.body, "reply %zu", run->handed);
 	gate_begin_reply(run->gate);
 	http_send(run->request, &reply,
-		&(struct http_terms){.is_plain = true, .closing = gate_must_close(run->gate)});
+		&(struct http_terms){.scratch = &scratch,
+			.is_plain = true,
+			.closing = gate_must_close(run->gate)});
+	buffer_finish(&scratch.head);
 	reply_finish(&reply);
 }
 

@@ -11,7 +11,7 @@ import time
 import unittest
 from pathlib import Path
 
-from promptd import (DEADLINE, PROMPTS_D, ServerTest, ask, binary, clean_environment, prompt, run_threads,
+from promptd import (DEADLINE, PROMPTS_D, RawConnection, ServerTest, ask, binary, clean_environment, prompt, run_threads,
                      wait_until)
 from support import failing, strace_works  # tests/reload
 from test_tokens import TokenTest, entry
@@ -205,6 +205,22 @@ class Refusals(AbuseTest):
                              ("request answered", status, "GET", path.split("?")[0]))
             self.assertGreaterEqual(line["us"], 0)
         self.assertNotIn("secret", "".join(server.log_lines()))
+
+    def test_an_access_log_has_each_of_many_requests_at_once_on_a_line_of_its_own(self):
+        """They are written together, by two workers to one place, and at the latest with the end; a pipe has room for all."""
+        server = self.serve("--access-log", "--workers", "2", files={"p.yaml": prompt("x")})
+        ids = set()
+        with contextlib.ExitStack() as stack:
+            connections = [stack.enter_context(RawConnection(server.port)) for _ in range(8)]
+            for connection in connections:
+                connection.send(b"GET /prompts/p HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20)
+            for connection in connections:
+                ids.update(connection.read_reply().headers["X-Request-Id"] for _ in range(20))
+        server.stop()
+        lines = [json.loads(line) for line in server.log_lines()]
+        answered = [line["request_id"] for line in lines if line["msg"] == "request answered"]
+        self.assertEqual(len(answered), 160)
+        self.assertEqual(set(answered), ids)
 
     def test_no_token_is_in_the_log(self):
         secrets = [f"pd_{os.urandom(16).hex()}" for _ in range(3)]

@@ -347,7 +347,8 @@ class Show(CommandTest):
 
     def test_a_full_disk_is_no_success(self):
         self.write(p_yaml=prompt("x"))
-        for arguments in (("list",), ("schema",), ("token", "new"), ("--help",), ("--version",), ("check",)):
+        for arguments in (("list",), ("schema",), ("token", "new"), ("--help",), ("--version",), ("check",),
+                          ("configmap",)):
             with self.subTest(arguments), open("/dev/full", "wb") as full:
                 ended = subprocess.run([binary(), *arguments], stdout=full, stderr=subprocess.PIPE, text=True,
                                        cwd=self.directory, env=clean_environment(), check=False,
@@ -649,7 +650,8 @@ class Usage(CommandTest):
 
     def test_the_readme_names_every_option(self):
         readme = (PROMPTS_D.parent / "README.md").read_text(encoding="utf-8")
-        flags = {flag for command in ((), *((c,) for c in self.COMMANDS), ("diff",), ("schema",), ("litellm-config",))
+        flags = {flag for command in ((), *((c,) for c in self.COMMANDS), ("diff",), ("schema",), ("litellm-config",),
+                 ("configmap",))
                  for flag in re.findall(r"^  (--[\w-]+)", self.output_of(*command, "--help"), re.MULTILINE)}
         self.assertGreater(len(flags), 30)
         self.assertEqual([f for f in sorted(flags - {"--version"}) if f not in readme], [])

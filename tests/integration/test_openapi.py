@@ -2,7 +2,6 @@
 a test asks a server (contract.py)."""
 import hashlib
 import json
-import os
 import re
 import subprocess
 import tempfile
@@ -137,16 +136,12 @@ class Answers(ServerTest):
         server = self.serve(files={**FILES, "bad.yaml": "x"})
         self.assertEqual(self.ask(server, "reload").status, 422)
 
-    def a_full_disk(self):
-        server = self.serve_on_small_disk("64k")
-        wait_until(lambda: self.ask(server, "createPrompt", body={
-            "prompt_id": f"p{os.urandom(4).hex()}", "prompt_template": "x" * 6000}).status == 507, "it is full")
-
-    def a_disk_that_fails(self):
+    def disks_that_fail(self):
         server = self.serve("--writable", files=FILES)
-        with injected(server, (["fsync", "fdatasync"], "error=EIO")):
-            self.assertEqual(self.ask(server, "createPrompt",
-                                      body={"prompt_id": "q", "prompt_template": "x"}).status, 500)
+        for reason, status in (("ENOSPC", 507), ("EIO", 500)):
+            with injected(server, (["fsync", "fdatasync"], f"error={reason}")):
+                self.assertEqual(self.ask(server, "createPrompt",
+                                          body={"prompt_id": "q", "prompt_template": "x"}).status, status)
 
     def scan_is_under_way(self, server):
         return not re.search(r"^promptd_scan_in_progress_seconds 0$", server.get("/metrics").body.decode(),
@@ -181,7 +176,7 @@ class Answers(ServerTest):
         strace_works(self)
         contract.answered.clear()
         for produce in (self.good, self.bad_requests, self.tokens, self.nothing_loaded, self.bad_files,
-                        self.a_full_disk, self.a_disk_that_fails, self.a_scan_that_hangs):
+                        self.disks_that_fail, self.a_scan_that_hangs):
             with self.subTest(produce.__name__):
                 produce()
         self.assertEqual(documented() - contract.answered, set())

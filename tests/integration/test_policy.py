@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import unittest
+from pathlib import Path
 
 from promptd import ReloadTest, ServerTest, prompt, wait_until
 
@@ -315,6 +316,18 @@ class Metrics(StatusTest):
                                  'endpoint="litellm"'], asked + 1)
         self.assertGreaterEqual(samples["promptd_http_connections", ""], 1)
         self.assertFalse([key for key in samples if "never-there" in key[1]])
+
+    def test_the_process_is_measured(self):
+        server = self.serve(files={"p.yaml": prompt("p")})
+        statm = Path(f"/proc/{server.process.pid}/statm").read_text(encoding="ascii").split()
+        samples = self.samples(server)
+        resident = int(statm[1]) * os.sysconf("SC_PAGESIZE")
+        self.assertAlmostEqual(samples["process_resident_memory_bytes", ""], resident,
+                               delta=resident / 2)
+        before = samples["process_cpu_seconds_total", ""]
+        self.assertGreater(before, 0)
+        wait_until(lambda: self.samples(server)["process_cpu_seconds_total", ""] > before,
+                   "requests have taken CPU time")
 
     def test_counts_by_prompt_can_be_switched_off(self):
         server = self.serve("--no-prompt-metrics", files={"p.yaml": prompt("p")})

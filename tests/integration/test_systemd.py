@@ -14,8 +14,8 @@ import time
 import unittest
 from pathlib import Path
 
-from promptd import (DEADLINE, STOP_DEADLINE, Promptd, ServerTest, ask, clean_environment, prompt, wait_until)
-from support import end_process, start_strace, strace_works  # tests/reload
+from promptd import (DEADLINE, STOP_DEADLINE, Promptd, ServerTest, ask, clean_environment, pause, prompt, wait_until)
+from support import cpu_seconds, end_process, start_strace, strace_works  # tests/reload
 from test_gate import GET, read_all, replies_in
 
 FILES = {"p.yaml": prompt("hello")}
@@ -115,6 +115,23 @@ class Sockets(ServerTest):
                 thread.join()
         self.assertGreater(answers[200], 60)
         self.assertLessEqual(set(answers), {200, 503}, answers)  # 503 until the first files are read
+
+    def test_it_rests_while_it_drains_though_others_are_to_take_what_comes(self):
+        one = self.bind()
+        server = self.activate("--workers", "1", sockets=[one])
+        with socket.create_connection(one.getsockname(), DEADLINE) as begun:
+            begun.sendall(GET + b"\r\n" + GET)
+            self.assertIn(b" 200 ", begun.recv(65536))  # so the second one has begun
+            server.signal(signal.SIGTERM)
+            wait_until(lambda: "stopping" in server.messages(), "it is told that it stops")
+            pause(0.5)
+            with socket.create_connection(one.getsockname(), DEADLINE):  # in the queue for the next one
+                before = cpu_seconds(server)
+                pause(1)
+                self.assertLess(cpu_seconds(server) - before, 0.1)
+            begun.sendall(b"\r\n")
+            self.assertEqual(replies_in(read_all(begun))[0][0], 503)  # it is not ready any more
+        self.assertEqual(server.wait_for_exit(), 0)
 
     def test_a_connection_waits_for_the_start(self):
         one = self.bind()

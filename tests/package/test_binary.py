@@ -4,6 +4,7 @@ import os
 import platform
 import re
 import subprocess
+import tempfile
 import unittest
 
 from promptd import binary
@@ -37,6 +38,13 @@ class TheProgram(unittest.TestCase):
                               re.MULTILINE)
         self.assertIn(("GNU_STACK", "RW "), segments)
         self.assertNotIn("RWE", [flags for _, flags in segments])
+
+    def test_it_is_small(self):
+        if FORTIFY_LEVEL == 0:
+            self.skipTest("a debug build is large: test the preset release")
+        with tempfile.TemporaryDirectory() as folder:
+            output("strip", "-o", f"{folder}/promptd", binary())
+            self.assertLess(os.path.getsize(f"{folder}/promptd"), 300_000)
 
     def test_libraries_are_those_of_the_system(self):
         self.assertNotRegex(readelf("-d"), "RPATH|RUNPATH")

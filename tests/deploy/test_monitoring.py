@@ -1,0 +1,174 @@
+"""The alerts and the dashboard: by promtool, and in a Prometheus that asks two replicas of promptd."""
+import json
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+import unittest
+from pathlib import Path
+from urllib.parse import urlencode
+from urllib.request import urlopen
+
+import yaml
+
+from promptd import DEADLINE, STOP_DEADLINE, ServerTest, clean_environment, prompt, wait_until
+from tools import DEPLOY, MONITORING, find_tool, load_yaml, run_tool
+
+RULES = load_yaml(MONITORING / "prometheusrule.yaml")["spec"]
+ALERTS = {rule["alert"]: rule for group in RULES["groups"] for rule in group["rules"]}
+DASHBOARD = json.loads((DEPLOY / "grafana-dashboard.json").read_text(encoding="utf-8"))
+PANELS = {panel["title"]: panel for panel in DASHBOARD["panels"] if panel["type"] != "row"}
+INTERVAL = "200ms"
+SELECTOR = re.compile(r"(?:promptd|process)_\w+(?:\{[^}]*\})?")
+
+
+def temporary_directory(add_cleanup):
+    path = Path(tempfile.mkdtemp(prefix="promptd-test-"))
+    add_cleanup(shutil.rmtree, path, ignore_errors=True)
+    return path
+
+
+def write_rules(directory):
+    path = directory / "rules.yaml"
+    path.write_text(yaml.safe_dump(RULES), encoding="utf-8")
+    return path
+
+
+class Alerts(unittest.TestCase):
+    def test_promtool_finds_nothing(self):
+        run_tool("promtool", "check", "rules", write_rules(temporary_directory(self.addCleanup)))
+
+    def test_they_fire_when_they_should_and_only_then(self):
+        directory = temporary_directory(self.addCleanup)
+        write_rules(directory)
+        shutil.copy(Path(__file__).with_name("alerts.yaml"), directory)
+        run_tool("promtool", "test", "rules", directory / "alerts.yaml")
+
+    def test_each_is_tested_and_says_what_to_do(self):
+        tests = Path(__file__).with_name("alerts.yaml").read_text(encoding="utf-8")
+        for name, rule in ALERTS.items():
+            self.assertIn(f'alertname="{name}",alertstate="firing"', tests)
+            self.assertEqual(sorted(rule["annotations"]), ["description", "summary"])
+            self.assertIn(rule["labels"]["severity"], ["warning", "critical"])
+            named = re.findall(r"\$labels\.(\w+)", "".join(rule["annotations"].values()))
+            self.assertLessEqual(set(named), {"instance", "job"})
+
+
+class Prometheus:
+    """A running Prometheus that asks some ports of loopback, in a directory of its own."""
+
+    def __init__(self, add_cleanup, replicas):
+        directory = temporary_directory(add_cleanup)
+        write_rules(directory)
+        targets = [f"127.0.0.1:{replica.port}" for replica in replicas]
+        config = {"global": {"scrape_interval": INTERVAL, "evaluation_interval": INTERVAL},
+                  "rule_files": ["rules.yaml"],
+                  "scrape_configs": [{"job_name": "promptd", "static_configs": [{"targets": targets}]}]}
+        (directory / "prometheus.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
+        self.log = directory / "log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [find_tool("prometheus"), f"--config.file={directory}/prometheus.yml",
+                 f"--storage.tsdb.path={directory}/data", "--web.listen-address=127.0.0.1:0"],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=clean_environment())
+        add_cleanup(self.stop)
+        self.port = wait_until(self.find_port, "Prometheus is ready", STOP_DEADLINE)
+        wait_until(lambda: len(self.query("promptd_ready == 1")) == len(replicas), "each is asked")
+
+    def find_port(self):
+        if self.process.poll() is not None:
+            raise AssertionError(self.log.read_text(encoding="utf-8"))
+        log = self.log.read_text(encoding="utf-8")
+        found = re.search(r'msg="Listening on" address=127\.0\.0\.1:(\d+)', log)
+        return "Server is ready" in log and found and found[1]
+
+    def stop(self):
+        self.process.terminate()
+        try:
+            self.process.wait(STOP_DEADLINE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
+
+    def ask(self, path, **query):
+        with urlopen(f"http://127.0.0.1:{self.port}/api/v1/{path}?{urlencode(query)}", timeout=DEADLINE) as answer:
+            return json.load(answer)["data"]
+
+    def query(self, expression):
+        """What an expression yields now; one that is wrong raises."""
+        return self.ask("query", query=expression)["result"]
+
+    def alerts(self):
+        return {(a["labels"]["alertname"], a["labels"].get("instance")): a["annotations"]
+                for a in self.ask("alerts")["alerts"]}
+
+
+FILES = {"support/refund.yaml": prompt("First")}
+
+
+class HealthyReplicas(ServerTest):
+    @classmethod
+    def setUpClass(cls):
+        find_tool("prometheus")
+        cls.replicas = [cls.serve_for_class("--workers", "1", files=FILES) for _ in range(2)]
+        cls.prometheus = Prometheus(cls.addClassCleanup, cls.replicas)
+
+    def make_traffic(self):
+        """An edit, answers and errors, so that each figure moves."""
+        for replica in self.replicas:
+            text = f"Edit {time.monotonic_ns()}"
+            replica.write("support/refund.yaml", prompt(text))
+            replica.wait_for_text("support/refund", text)
+            self.assertEqual(replica.litellm("nothing").status, 404)
+
+    def test_each_panel_shows_something(self):
+        for title, panel in PANELS.items():
+            for target in panel["targets"]:
+                expression = target["expr"].replace("$job", ".+").replace("$__rate_interval", "5s")
+                self.assertNotIn("$", expression)
+
+                def is_shown(expression=expression):
+                    self.make_traffic()
+                    return self.prometheus.query(expression)
+
+                wait_until(is_shown, f"{title}: {expression} yields something")
+
+    def test_variables_find_their_values(self):
+        for variable in DASHBOARD["templating"]["list"]:
+            if variable["type"] == "query":
+                metric, label = re.fullmatch(r"label_values\((\w+), (\w+)\)", variable["query"]["query"]).groups()
+                self.assertEqual({s["metric"][label] for s in self.prometheus.query(metric)}, {"promptd"})
+
+    def test_each_alert_looks_at_what_there_is(self):
+        for name, rule in ALERTS.items():
+            self.prometheus.query(rule["expr"])
+            for selector in SELECTOR.findall(rule["expr"]):
+                # A healthy server has no such answers, but others.
+                selector = selector.replace('code=~"5..",endpoint!~', 'code=~"[245]..",endpoint!~')
+                wait_until(lambda selector=selector: self.prometheus.query(selector),
+                           f"{name}: there is {selector}")
+
+
+class BrokenReplica(ServerTest):
+    def test_it_is_seen(self):
+        find_tool("prometheus")
+        replicas = [self.serve("--workers", "1", files=FILES) for _ in range(2)]
+        prometheus = Prometheus(self.addCleanup, replicas)
+        wait_until(lambda: prometheus.alerts() == {}, "nothing is wrong")
+        broken = replicas[0]
+        broken.write("support/refund.yaml", "prompt_template: [")
+        broken.wait_for_problem("refund.yaml")
+        broken.write("support/more.yaml", prompt("More"))
+        broken.wait_for_text("support/more", "More")
+        instance = f"127.0.0.1:{broken.port}"
+        wanted = {("PromptdReloadFailed", instance), ("PromptdFilesStale", instance),
+                  ("PromptdReplicasDiffer", None)}
+        wait_until(lambda: prometheus.alerts().keys() == wanted, f"just these alerts come up: {wanted}")
+        for (_, instance), annotations in prometheus.alerts().items():
+            self.assertIn(instance or "promptd", annotations["summary"])
+
+
+if __name__ == "__main__":
+    unittest.main()
