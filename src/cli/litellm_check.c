@@ -208,25 +208,31 @@ has_all_models(const struct checking *checking)
 }
 
 static void
+check_model(const struct checking *checking, const struct prompt *prompt)
+{
+	const char *model = model_of(checking, prompt);
+	const struct problem what = {.path = prompt->unit->path,
+		.line = prompt->line,
+		.column = prompt->column,
+		.kind = ERROR_VALUE,
+		.rule = RULE_LITELLM};
+	struct quote quote, name;
+	if (model != NULL && !is_served(checking, model))
+		TELL(checking, &what,
+			"the proxy does not serve the model %s of the prompt %s\nadd it to "
+			"model_list, or name another",
+			text_quote(&quote, model), text_quote(&name, prompt->id));
+}
+
+static void
 check_models(const struct checking *checking)
 {
+	const struct snapshot *snapshot = checking->snapshot;
 	if (!has_all_models(checking))
 		return;
-	for (size_t i = 0; i < checking->snapshot->n_prompts; i++) {
-		const struct prompt *prompt = checking->snapshot->entries[i].prompt;
-		const char *model = model_of(checking, prompt);
-		const struct problem what = {.path = prompt->unit->path,
-			.line = prompt->line,
-			.column = prompt->column,
-			.kind = ERROR_VALUE,
-			.rule = RULE_LITELLM};
-		struct quote quote, name;
-		if (model != NULL && !is_served(checking, model))
-			TELL(checking, &what,
-				"the proxy does not serve the model %s of the prompt %s\nadd it to "
-				"model_list, or name another",
-				text_quote(&quote, model), text_quote(&name, prompt->id));
-	}
+	for (size_t i = 0; i < snapshot->n_groups; i++)
+		for (size_t k = 0; k < snapshot->groups[i].count; k++)
+			check_model(checking, snapshot->groups[i].entries[k].prompt);
 }
 
 static void

@@ -37,24 +37,62 @@ is_same(const struct entry *a, const struct entry *b)
 	       has_same_labels(a, b);
 }
 
+/* A version of an id, in the order of all. */
+struct cursor {
+	const struct group *group, *end;
+	size_t version;
+};
+
+static struct cursor
+cursor_of(const struct snapshot *snapshot)
+{
+	if (snapshot == NULL)
+		return (struct cursor){0};
+	return (struct cursor){snapshot->groups, snapshot->groups + snapshot->n_groups, 0};
+}
+
+static const struct entry *
+entry_at(const struct cursor *cursor)
+{
+	return cursor->group < cursor->end ? &cursor->group->entries[cursor->version] : NULL;
+}
+
+static void
+step(struct cursor *cursor)
+{
+	if (++cursor->version < cursor->group->count)
+		return;
+	cursor->version = 0;
+	cursor->group++;
+}
+
+/* Go on to where the snapshots do not have the very same versions of an id. */
+static void
+skip_shared(struct cursor *a, struct cursor *b)
+{
+	while (a->version == 0 && b->version == 0 && a->group < a->end && b->group < b->end &&
+		a->group->entries == b->group->entries) {
+		a->group++;
+		b->group++;
+	}
+}
+
 void
 diff_prompts(const struct snapshot *before, const struct snapshot *now, diff_on_prompt *on_prompt,
 	void *context)
 {
-	const struct entry *old = before != NULL ? before->entries : NULL;
-	const struct entry *old_end = before != NULL ? old + before->n_prompts : NULL;
-	const struct entry *item = now->entries, *item_end = item + now->n_prompts;
-	while (old < old_end || item < item_end) {
-		int order = old == old_end ? 1 : item == item_end ? -1 : compare_entries(old, item);
-		if (order < 0) {
-			on_prompt(context, old++, NULL);
-		} else if (order > 0) {
-			on_prompt(context, NULL, item++);
-		} else {
-			if (!is_same(old, item))
-				on_prompt(context, old, item);
-			old++;
-			item++;
-		}
+	struct cursor was = cursor_of(before), is = cursor_of(now);
+	for (;;) {
+		skip_shared(&was, &is);
+		const struct entry *old = entry_at(&was), *item = entry_at(&is);
+		if (old == NULL && item == NULL)
+			break;
+		int order = old == NULL ? 1 : item == NULL ? -1 : compare_entries(old, item);
+		if (order != 0 || !is_same(old, item))
+			on_prompt(context, order <= 0 ? old : NULL, order >= 0 ? item : NULL);
+		if (order <= 0)
+			step(&was);
+		if (order >= 0)
+			step(&is);
 	}
 }

@@ -297,11 +297,28 @@ relink(struct value *map, const struct member *members, size_t count)
 			document_append(map, members[i].value);
 }
 
+/* Whether a map needs no second look: a small one, as most are, of which each key is another and none is a merge key. */
+static bool
+is_plain(const struct value *map)
+{
+	enum { SMALL = 12 };
+	if (map->count > SMALL)
+		return false;
+	for (const struct value *member = map->first; member != NULL; member = member->next) {
+		if (member->merge)
+			return false;
+		for (const struct value *other = map->first; other != member; other = other->next)
+			if (strcmp(other->key, member->key) == 0)
+				return false;
+	}
+	return true;
+}
+
 int
 document_close(struct document *document, struct value *value)
 {
 	value->open = false;
-	if (value->kind != VALUE_MAP || value->count == 0)
+	if (value->kind != VALUE_MAP || is_plain(value))
 		return 0;
 	size_t most = count_members(value);
 	if (most > DOCUMENT_MAX_NODES)

@@ -147,6 +147,8 @@ scan_string(struct scanner *scanner)
 {
 	size_t start = scanner->at++;
 	for (;;) {
+		scanner->at +=
+			text_json_span(scanner->data + scanner->at, scanner->length - scanner->at);
 		int next = peek(scanner);
 		if (next < 0)
 			return fail_at(scanner, start,
@@ -158,9 +160,7 @@ scan_string(struct scanner *scanner)
 					       "escape");
 		if (next == '"')
 			break;
-		if (next != '\\')
-			scanner->at++;
-		else if (scan_escape(scanner) != 0)
+		if (scan_escape(scanner) != 0)
 			return -1;
 	}
 	scanner->at++;

@@ -5,12 +5,7 @@
 
 #include "core/buffer.h"
 #include "core/document.h"
-
-static bool
-is_plain(unsigned char byte)
-{
-	return byte >= 0x20 && byte != '"' && byte != '\\';
-}
+#include "core/text.h"
 
 static void
 put_escape(struct buffer *out, unsigned char byte)
@@ -33,15 +28,15 @@ put_escape(struct buffer *out, unsigned char byte)
 void
 json_put_characters(struct buffer *out, const char *text, size_t length)
 {
-	size_t start = 0;
-	for (size_t i = 0; i < length; i++) {
-		if (is_plain((unsigned char)text[i]))
-			continue;
-		buffer_put(out, text + start, i - start);
-		put_escape(out, (unsigned char)text[i]);
-		start = i + 1;
+	for (;;) {
+		size_t plain = text_json_span(text, length);
+		buffer_put(out, text, plain);
+		if (plain == length)
+			break;
+		put_escape(out, (unsigned char)text[plain]);
+		text += plain + 1;
+		length -= plain + 1;
 	}
-	buffer_put(out, text + start, length - start);
 }
 
 void

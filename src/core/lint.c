@@ -295,7 +295,7 @@ check_names(struct linting *linting, const struct value *text, bool in_parts)
 		size_t length = strcspn(name, " {}\",:\n");
 		bool is_free = stands_free(text->text, (size_t)(brace - text->text));
 		if (!is_free || length == 0 || length > MAX_NAME || name[length] != '}' ||
-			linting->draft->variables != NULL || is_code(text->text, brace))
+			linting->draft->variables != NULL)
 			continue;
 		char copy[MAX_NAME + 1] = "";
 		bool is_odd = false;
@@ -304,7 +304,8 @@ check_names(struct linting *linting, const struct value *text, bool in_parts)
 			is_odd |= joint;
 			copy[i] = joint ? '_' : name[i];
 		}
-		if (is_odd && template_is_name(copy) && (*copy < '0' || *copy > '9'))
+		if (is_odd && template_is_name(copy) && (*copy < '0' || *copy > '9') &&
+			!is_code(text->text, brace))
 			WARN(linting, RULE_ODD_PLACEHOLDER,
 				place_in(linting, text, (size_t)(brace - text->text)),
 				"{%.*s} is text, as a name is made of letters, digits and _\nwrite "

@@ -1,7 +1,6 @@
 /* params.c -- which request parameters a prompt must not set. */
 #include "core/params.h"
 
-#include <fnmatch.h>
 #include <stddef.h>
 
 /* The first group replaces what the request asks or where it goes; the second is what LiteLLM's proxy
@@ -89,11 +88,27 @@ static const char *const patterns[] = {
 	"*cost*",
 };
 
+/* Whether a name matches a pattern, in which * stands for any characters. */
+static bool
+matches(const char *pattern, const char *name)
+{
+	for (; *pattern != '*'; pattern++, name++) {
+		if (*pattern != *name)
+			return false;
+		if (*name == '\0')
+			return true;
+	}
+	for (; *name != '\0'; name++)
+		if (matches(pattern + 1, name))
+			return true;
+	return matches(pattern + 1, name);
+}
+
 bool
 params_is_forbidden(const char *name)
 {
 	for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++)
-		if (fnmatch(patterns[i], name, 0) == 0)
+		if ((*patterns[i] == *name || *patterns[i] == '*') && matches(patterns[i], name))
 			return true;
 	return false;
 }

@@ -248,8 +248,9 @@ put_names(struct buffer *out, const struct draft *draft)
 	json_put_string(out, draft->description);
 }
 
+/* Put what an entry of the list has before what the whole prompt has too. */
 static void
-put_listing(struct buffer *out, const struct draft *draft, const struct prompt *prompt)
+put_entry(struct buffer *out, const struct draft *draft, const struct prompt *prompt)
 {
 	buffer_puts(out, "\"prompt_id\":");
 	json_put_string(out, draft->id);
@@ -257,7 +258,6 @@ put_listing(struct buffer *out, const struct draft *draft, const struct prompt *
 	json_put_string(out, draft->model);
 	json_put_key(out, "has_variables");
 	buffer_puts(out, prompt->n_variables > 0 ? "true" : "false");
-	put_names(out, draft);
 }
 
 /* Put a variable with what the prompt declares of it; declared may be NULL. */
@@ -267,9 +267,8 @@ put_variable(struct buffer *out, const char *name, const struct value *declared)
 	bool is_map = declared != NULL && declared->kind == VALUE_MAP;
 	const struct value *required = is_map ? document_find(declared, "required") : NULL;
 	json_put_key(out, name);
-	buffer_printf(out, "{\"required\":%s",
-		required != NULL && required->kind == VALUE_BOOL && !required->truth ? "false"
-										     : "true");
+	bool optional = required != NULL && required->kind == VALUE_BOOL && !required->truth;
+	buffer_puts(out, optional ? "{\"required\":false" : "{\"required\":true");
 	for (const struct value *item = is_map ? declared->first : NULL; item != NULL;
 		item = item->next) {
 		if (strcmp(item->key, "required") == 0 || item->kind == VALUE_NULL)
@@ -294,19 +293,6 @@ put_variables(struct rendering *rendering, const struct prompt *prompt)
 	buffer_putc(out, '}');
 }
 
-static void
-put_detail(struct rendering *rendering, const struct prompt *prompt)
-{
-	struct buffer *out = &rendering->text;
-	put_names(out, rendering->draft);
-	put_variables(rendering, prompt);
-	json_put_key(out, "metadata");
-	if (rendering->draft->metadata != NULL)
-		json_put_value(out, rendering->draft->metadata);
-	else
-		buffer_puts(out, "null");
-}
-
 /* Take the buffer's text into the arena and empty it; NULL when memory is out. */
 static const char *
 take_text(struct rendering *rendering, size_t *length)
@@ -318,6 +304,28 @@ take_text(struct rendering *rendering, size_t *length)
 		*length = text->length;
 	buffer_clear(text);
 	return copy;
+}
+
+/* Put the text that begins with the entry of the list and ends in what the whole prompt has beyond the answer. */
+static int
+put_others(struct rendering *rendering, struct prompt *prompt)
+{
+	struct buffer *out = &rendering->text;
+	put_entry(out, rendering->draft, prompt);
+	size_t detail = out->length + 1; /* behind the comma */
+	put_names(out, rendering->draft);
+	prompt->listing_length = out->length;
+	put_variables(rendering, prompt);
+	json_put_key(out, "metadata");
+	if (rendering->draft->metadata != NULL)
+		json_put_value(out, rendering->draft->metadata);
+	else
+		buffer_puts(out, "null");
+	prompt->listing = take_text(rendering, NULL);
+	if (prompt->listing == NULL)
+		return -1;
+	prompt->detail = prompt->listing + detail;
+	return 0;
 }
 
 static int
@@ -336,20 +344,13 @@ take_digests(struct prompt *prompt, struct digest *digest)
 static int
 render(struct rendering *rendering, struct prompt *prompt)
 {
-	const struct draft *draft = rendering->draft;
 	sort_declared(rendering);
 	put_answer(rendering, prompt);
 	prompt->answer = take_text(rendering, &prompt->answer_length);
-	if (rendering->uses.failed || collect_variables(rendering, prompt) != 0)
+	if (rendering->uses.failed || prompt->answer == NULL ||
+		collect_variables(rendering, prompt) != 0)
 		return -1;
-	put_listing(&rendering->text, draft, prompt);
-	prompt->listing = take_text(rendering, NULL);
-	put_detail(rendering, prompt);
-	prompt->detail = take_text(rendering, NULL);
-	return arena_failed(rendering->arena) || prompt->answer == NULL ||
-			       prompt->listing == NULL || prompt->detail == NULL
-		       ? -1
-		       : 0;
+	return put_others(rendering, prompt) != 0 || arena_failed(rendering->arena) ? -1 : 0;
 }
 
 int

@@ -100,15 +100,23 @@ is_blank(char character)
 	return character == ' ' || character == '\t';
 }
 
-static bool
-begins_comment(const char *data, const char *at)
+/* Behind "# promptd: ignore " at a number sign that begins a comment; NULL where something else stands there. */
+static const char *
+skip_directive(const char *data, const char *at, const char *end)
 {
-	while (at > data && is_blank(at[-1]))
-		at--;
-	if (at == data || at[-1] != '#')
-		return false;
-	at--;
-	return at == data || is_blank(at[-1]) || at[-1] == '\n' || at[-1] == '\r';
+	static const char *const words[] = {"promptd:", "ignore"};
+	if (at > data && !is_blank(at[-1]) && at[-1] != '\n' && at[-1] != '\r')
+		return NULL;
+	at++;
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		size_t length = strlen(words[i]);
+		while (at < end && is_blank(*at))
+			at++;
+		if ((size_t)(end - at) < length || memcmp(at, words[i], length) != 0)
+			return NULL;
+		at += length;
+	}
+	return at < end && is_blank(*at) ? at : NULL;
 }
 
 /* Call for each name up to the end of the line. */
@@ -129,17 +137,10 @@ each_name(const char *at, const char *end, rule_on_name *on_name, void *context)
 void
 rule_each_ignored(const char *data, size_t length, rule_on_name *on_name, void *context)
 {
-	static const char word[] = "promptd:", verb[] = "ignore";
 	const char *at = data, *end = data + length;
-	while ((at = text_find(at, end, word)) != NULL) {
-		bool is_ours = begins_comment(data, at);
-		at += sizeof(word) - 1;
-		while (at < end && is_blank(*at))
-			at++;
-		size_t size = sizeof(verb) - 1;
-		if (is_ours && (size_t)(end - at) > size && memcmp(at, verb, size) == 0 &&
-			is_blank(at[size]))
-			at = each_name(at + size, end, on_name, context);
+	while (at < end && (at = memchr(at, '#', (size_t)(end - at))) != NULL) {
+		const char *names = skip_directive(data, at, end);
+		at = names != NULL ? each_name(names, end, on_name, context) : at + 1;
 	}
 }
 

@@ -98,6 +98,8 @@ scalar_resolve(struct arena *arena, const char *scalar, const char **json)
 {
 	struct decimal decimal;
 	*json = scalar;
+	if (*scalar != '\0' && strchr("nN~tTfF.+-" DIGITS, *scalar) == NULL)
+		return VALUE_STRING; /* like most */
 	if (*scalar == '\0' || is_one_of(scalar, " null Null NULL ~ "))
 		return VALUE_NULL;
 	if (is_one_of(scalar, " true True TRUE false False FALSE "))
@@ -209,6 +211,8 @@ is_new_number(const char *text)
 const char *
 scalar_in_yaml11(const char *scalar)
 {
+	if (*scalar == '\0' || strchr("yYnNoO=.+-" DIGITS, *scalar) == NULL)
+		return NULL; /* like most */
 	if (is_one_of(scalar, " yes Yes YES on On ON "))
 		return "the boolean true";
 	if (is_one_of(scalar, " no No NO off Off OFF "))

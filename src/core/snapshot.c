@@ -1,7 +1,6 @@
 /* snapshot.c -- a set of units and the index over their prompts. */
 #include "core/snapshot.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,8 +8,10 @@
 #include "core/buffer.h"
 #include "core/conflict.h"
 #include "core/digest.h"
+#include "core/edits.h"
 #include "core/meter.h"
 #include "core/problem.h"
+#include "core/shard.h"
 #include "core/unit.h"
 #include "core/version.h"
 
@@ -18,138 +19,32 @@
 struct holder {
 	struct snapshot snapshot;
 	struct arena *arena;
-	const struct claim *claims; /* in their order; each with a reference to its unit */
-	size_t n_claims;
+	struct buffer shards; /* of const struct shard *, with a reference each; by id */
 	const struct unit **faulty; /* with a reference each */
 	size_t n_faulty;
 };
 
 struct making {
 	struct holder *holder;
-	struct arena *arena;
+	struct arena *arena, *scratch; /* the latter: of one shard */
 	struct digest *digest;
 	const struct holder *base; /* or NULL */
 	const struct change *changes;
 	size_t n_changes;
-	struct problems problems;
-	size_t n_known_problems; /* without conflicts */
 };
 
-/* A claim to put in, or to take out. */
-struct edit {
-	struct claim claim;
-	bool is_new;
+enum {
+	MOST_CLAIMS = 128, /* of a shard, unless they are of one id; … */
+	SPLIT_CLAIMS = 64, /* … in what more are split into */
 };
-
-typedef int compare_claims(const void *, const void *);
-
-static int
-compare_slugs(const void *a, const void *b)
-{
-	const struct prompt *x = ((const struct claim *)a)->prompt;
-	const struct prompt *y = ((const struct claim *)b)->prompt;
-	int order = strcmp(x->slug, y->slug);
-	if (order == 0)
-		order = strcmp(x->id, y->id);
-	return order != 0 ? order : (uintptr_t)x < (uintptr_t)y ? -1 : x != y;
-}
-
-/* Both orders of claims are total, so that only a claim that moves out and in again is its own equal:
- * out goes first. */
-static int
-compare_edits(const struct edit *a, const struct edit *b, compare_claims *compare)
-{
-	int order = compare(&a->claim, &b->claim);
-	return order != 0 ? order : a->is_new - b->is_new;
-}
-
-static int
-compare_edits_by_id(const void *a, const void *b)
-{
-	return compare_edits(a, b, conflict_compare);
-}
-
-static int
-compare_edits_by_slug(const void *a, const void *b)
-{
-	return compare_edits(a, b, compare_slugs);
-}
-
-/* Where a claim stands or would stand in sorted ones, from a place on. */
-static size_t
-claim_position(const struct claim *claims, size_t from, size_t count, const struct claim *claim,
-	compare_claims *compare)
-{
-	size_t low = from, high = count;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (compare(&claims[middle], claim) < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
-/* Apply sorted edits to sorted claims. Returns how many claims there are then. */
-static size_t
-merge(const struct claim *old, size_t n_old, const struct edit *edits, size_t n_edits,
-	struct claim *out, compare_claims *compare)
-{
-	size_t at = 0, count = 0;
-	for (const struct edit *edit = edits; edit < edits + n_edits; edit++) {
-		size_t next = claim_position(old, at, n_old, &edit->claim, compare);
-		if (next > at)
-			memcpy(out + count, old + at, (next - at) * sizeof(*out));
-		count += next - at;
-		at = next;
-		if (edit->is_new) {
-			out[count++] = edit->claim;
-			continue;
-		}
-		assert(at < n_old && old[at].prompt == edit->claim.prompt);
-		at++;
-	}
-	if (n_old > at)
-		memcpy(out + count, old + at, (n_old - at) * sizeof(*out));
-	return count + n_old - at;
-}
-
-static size_t
-count_prompts(const struct source *source)
-{
-	return source->served != NULL ? source->served->n_prompts : 0;
-}
-
-static void
-add_edits(struct edit *edits, size_t *count, const struct source *source, bool is_new)
-{
-	for (size_t i = 0; i < count_prompts(source); i++)
-		edits[(*count)++] = (struct edit){
-			.claim = {.prompt = &source->served->prompts[i],
-				  .stale = source->faulty != NULL,
-				  .leaving = source->leaving},
-			.is_new = is_new,
-		};
-}
-
-/* Take those without a slug out of edits. */
-static size_t
-keep_slugs(struct edit *edits, size_t count)
-{
-	size_t kept = 0;
-	for (size_t i = 0; i < count; i++)
-		if (edits[i].claim.prompt->slug != NULL)
-			edits[kept++] = edits[i];
-	return kept;
-}
 
 /* Let new prompts count on where the old ones of their id and version are. */
 static void
-set_meters(const struct making *making, const struct edit *edits, size_t n_edits)
+set_meters(const struct making *making, const struct edits *edits)
 {
 	const struct holder *base = making->base;
-	for (const struct edit *edit = edits; edit < edits + n_edits; edit++) {
+	for (size_t i = 0; i < edits->count; i++) {
+		const struct edit *edit = &edits->items[i];
 		struct prompt *prompt = (struct prompt *)(uintptr_t)edit->claim.prompt;
 		if (!edit->is_new || prompt->meter != NULL)
 			continue;
@@ -160,42 +55,140 @@ set_meters(const struct making *making, const struct edit *edits, size_t n_edits
 	}
 }
 
+static const struct shard *const *
+shards_of(const struct holder *holder, size_t *count)
+{
+	const struct shard *const *shards = (const void *)holder->shards.data;
+	*count = holder->shards.length / sizeof(struct shard *);
+	return shards;
+}
+
+/* Put a shard behind the others; takes the reference. */
+static int
+add_shard(struct making *making, const struct shard *shard)
+{
+	if (shard == NULL)
+		return -1;
+	buffer_put(&making->holder->shards, &shard, sizeof(struct shard *));
+	if (!making->holder->shards.failed)
+		return 0;
+	shard_unref(shard);
+	return -1;
+}
+
+/* How many claims of many become the next shard: all of an id stay together. */
+static size_t
+next_split(const struct claim *claims, size_t count)
+{
+	size_t size = count > MOST_CLAIMS ? SPLIT_CLAIMS : count;
+	while (size < count && strcmp(claims[size].prompt->id, claims[size - 1].prompt->id) == 0)
+		size++;
+	return size;
+}
+
+/* Put shards of the claims that edits leave of an old one, which may be NULL. */
+static int
+add_edited(struct making *making, const struct shard *old, const struct edit *edits, size_t n_edits)
+{
+	size_t n_old = old != NULL ? old->n_claims : 0, size;
+	struct claim *claims = malloc((2 * n_old + n_edits + 1) * sizeof(*claims));
+	struct claim *merged = claims + n_old;
+	int result = 0;
+	if (claims == NULL)
+		return -1;
+	if (old != NULL)
+		shard_copy_claims(old, claims);
+	size_t count = edits_apply(edits, n_edits, claims, n_old, merged);
+	for (size_t at = 0; at < count && result == 0; at += size) {
+		size = next_split(merged + at, count - at);
+		arena_reset(making->scratch);
+		result = add_shard(making, shard_new(making->scratch, merged + at, size));
+	}
+	free(claims);
+	return result;
+}
+
+/* The shard in which an id stands, or would, from a place on. */
+static size_t
+shard_position(const struct shard *const *shards, size_t from, size_t count, const char *id)
+{
+	size_t low = from, high = count;
+	while (high - low > 1) {
+		size_t middle = low + (high - low) / 2;
+		if (strcmp(shard_first_id(shards[middle]), id) <= 0)
+			low = middle;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* How many of the edits go to the first of some shards. */
+static size_t
+count_own(const struct shard *const *shards, size_t n_shards, const struct edit *edits,
+	size_t n_edits)
+{
+	size_t count = n_shards > 1 ? 0 : n_edits;
+	while (count < n_edits &&
+		strcmp(edits[count].claim.prompt->id, shard_first_id(shards[1])) < 0)
+		count++;
+	return count;
+}
+
+/* Take the base's shards, but for those that the sorted edits go to: these are made anew. */
+static int
+make_shards(struct making *making, const struct edit *edits, size_t n_edits)
+{
+	size_t n_old = 0, at = 0;
+	const struct shard *const *old =
+		making->base != NULL ? shards_of(making->base, &n_old) : NULL;
+	int result = n_old == 0 ? add_edited(making, NULL, edits, n_edits) : 0;
+	while (at < n_old && result == 0) {
+		size_t next = n_edits > 0 ? shard_position(old, at, n_old, edits->claim.prompt->id)
+					  : n_old;
+		for (; at < next && result == 0; at++)
+			result = add_shard(making, shard_ref(old[at]));
+		if (at == n_old || result != 0)
+			break;
+		size_t own = count_own(old + at, n_old - at, edits, n_edits);
+		result = add_edited(making, old[at++], edits, own);
+		edits += own;
+		n_edits -= own;
+	}
+	return result;
+}
+
+/* Bring the order by slug up to date; takes the edits out of theirs. */
+static int
+make_slugs(struct making *making, struct edits *edits)
+{
+	struct snapshot *snapshot = &making->holder->snapshot;
+	const struct snapshot *base = making->base != NULL ? &making->base->snapshot : NULL;
+	size_t n_old = base != NULL ? base->n_slugs : 0;
+	edits_sort_by_slug(edits);
+	struct claim *slugs = arena_array(making->arena, n_old + edits->count, sizeof(*slugs));
+	if (slugs == NULL)
+		return -1;
+	snapshot->n_slugs = edits_apply_by_slug(
+		edits->items, edits->count, n_old > 0 ? base->by_slug : NULL, n_old, slugs);
+	snapshot->by_slug = slugs;
+	return 0;
+}
+
 /* Bring both orders of claims up to date. */
 static int
 make_claims(struct making *making)
 {
-	struct holder *holder = making->holder;
-	size_t most = 0, n_edits = 0;
-	size_t n_old = making->base != NULL ? making->base->n_claims : 0;
-	size_t n_old_slugs = making->base != NULL ? making->base->snapshot.n_slugs : 0;
-	for (size_t i = 0; i < making->n_changes; i++)
-		most += count_prompts(&making->changes[i].before) +
-			count_prompts(&making->changes[i].now);
-	struct edit *edits = malloc((most + 1) * sizeof(*edits));
-	struct claim *claims = arena_array(making->arena, n_old + most, sizeof(*claims));
-	struct claim *slugs = arena_array(making->arena, n_old_slugs + most, sizeof(*slugs));
-	if (edits == NULL || claims == NULL || slugs == NULL) {
-		free(edits);
+	struct edits edits;
+	if (edits_gather(&edits, making->changes, making->n_changes) != 0)
 		return -1;
-	}
-	for (size_t i = 0; i < making->n_changes; i++) {
-		add_edits(edits, &n_edits, &making->changes[i].before, false);
-		add_edits(edits, &n_edits, &making->changes[i].now, true);
-	}
-	qsort(edits, n_edits, sizeof(*edits), compare_edits_by_id);
-	holder->n_claims = merge(n_old > 0 ? making->base->claims : NULL, n_old, edits, n_edits,
-		claims, conflict_compare);
-	for (size_t i = 0; i < holder->n_claims; i++)
-		unit_ref(claims[i].prompt->unit);
-	holder->claims = claims;
-	set_meters(making, edits, n_edits);
-	n_edits = keep_slugs(edits, n_edits);
-	qsort(edits, n_edits, sizeof(*edits), compare_edits_by_slug);
-	holder->snapshot.n_slugs = merge(n_old_slugs > 0 ? making->base->snapshot.by_slug : NULL,
-		n_old_slugs, edits, n_edits, slugs, compare_slugs);
-	holder->snapshot.by_slug = slugs;
-	free(edits);
-	return 0;
+	edits_sort(&edits);
+	set_meters(making, &edits);
+	int result = make_shards(making, edits.items, edits.count);
+	if (result == 0)
+		result = make_slugs(making, &edits);
+	edits_finish(&edits);
+	return result;
 }
 
 static int
@@ -236,25 +229,27 @@ make_faulty(struct making *making)
 	return 0;
 }
 
-/* Gather the sorted entries into the versions of each id. */
+/* List the groups of all shards. */
 static int
-make_groups(struct making *making, struct entry *entries)
+make_groups(struct making *making)
 {
 	struct snapshot *snapshot = &making->holder->snapshot;
-	size_t count = snapshot->n_prompts;
+	size_t n_shards, count = 0;
+	const struct shard *const *shards = shards_of(making->holder, &n_shards);
+	for (size_t i = 0; i < n_shards; i++) {
+		count += shards[i]->n_groups;
+		snapshot->n_prompts += shards[i]->n_entries;
+		snapshot->n_conflicts += shards[i]->n_conflicts;
+	}
 	struct group *groups = arena_array(making->arena, count, sizeof(*groups));
 	if (groups == NULL)
 		return -1;
-	for (size_t i = 0, end; i < count; i = end) {
-		for (end = i + 1; end < count; end++)
-			if (strcmp(entries[end].prompt->id, entries[i].prompt->id) != 0)
-				break;
-		if (conflict_settle_labels(
-			    making->arena, entries + i, end - i, &making->problems) != 0)
-			return -1;
-		groups[snapshot->n_groups++] = (struct group){entries + i, end - i};
-	}
 	snapshot->groups = groups;
+	snapshot->n_groups = count;
+	for (size_t i = 0; i < n_shards; i++) {
+		memcpy(groups, shards[i]->groups, shards[i]->n_groups * sizeof(*groups));
+		groups += shards[i]->n_groups;
+	}
 	return 0;
 }
 
@@ -265,12 +260,10 @@ make_revision(struct making *making)
 	struct snapshot *snapshot = &making->holder->snapshot;
 	unsigned char digest[DIGEST_BYTES];
 	char etag[ETAG_BYTES];
-	for (size_t i = 0; i < snapshot->n_prompts; i++) {
-		const struct entry *entry = &snapshot->entries[i];
-		digest_add(making->digest, entry->prompt->digest, DIGEST_BYTES);
-		for (size_t k = 0; k < entry->n_labels; k++)
-			digest_add(making->digest, entry->labels[k], strlen(entry->labels[k]) + 1);
-	}
+	size_t n_shards;
+	const struct shard *const *shards = shards_of(making->holder, &n_shards);
+	for (size_t i = 0; i < n_shards; i++)
+		digest_add(making->digest, shards[i]->told, shards[i]->told_length);
 	if (digest_take(making->digest, digest) != 0)
 		return -1;
 	digest_etag(digest, etag);
@@ -278,58 +271,57 @@ make_revision(struct making *making)
 	return 0;
 }
 
-/* Make room for a problem of each prompt and label, and put those that are known. */
-static int
-begin_problems(struct making *making, const struct circumstances *circumstances)
+/* Put copies of what is told beside the files. */
+static size_t
+put_circumstances(
+	struct making *making, const struct circumstances *circumstances, struct problem *items)
 {
-	const struct holder *holder = making->holder;
-	size_t most = circumstances->n_problems;
-	for (size_t i = 0; i < holder->n_claims; i++)
-		most += 1 + holder->claims[i].prompt->n_labels;
-	for (size_t i = 0; i < holder->n_faulty; i++)
-		most += holder->faulty[i]->n_problems;
-	struct problem *items = arena_array(making->arena, most, sizeof(*items));
-	if (items == NULL)
-		return -1;
-	making->problems.items = items;
 	for (size_t i = 0; i < circumstances->n_problems; i++) {
 		struct problem problem = circumstances->problems[i];
 		problem.path = arena_copy(making->arena, problem.path, strlen(problem.path));
 		problem.message =
 			arena_copy(making->arena, problem.message, strlen(problem.message));
-		items[making->problems.count++] = problem;
+		items[i] = problem;
 	}
+	return circumstances->n_problems;
+}
+
+/* List what is told beside the files, what is wrong with them, and what conflicts. */
+static int
+make_problems(struct making *making, const struct circumstances *circumstances)
+{
+	const struct holder *holder = making->holder;
+	struct snapshot *snapshot = &making->holder->snapshot;
+	size_t n_shards, most = circumstances->n_problems + snapshot->n_conflicts;
+	const struct shard *const *shards = shards_of(holder, &n_shards);
+	for (size_t i = 0; i < holder->n_faulty; i++)
+		most += holder->faulty[i]->n_problems;
+	struct problem *items = arena_array(making->arena, most, sizeof(*items));
+	if (items == NULL)
+		return -1;
+	size_t count = put_circumstances(making, circumstances, items);
 	for (size_t i = 0; i < holder->n_faulty; i++)
 		for (size_t k = 0; k < holder->faulty[i]->n_problems; k++)
 			if (holder->faulty[i]->problems[k].kind != ERROR_WARNING)
-				items[making->problems.count++] = holder->faulty[i]->problems[k];
-	making->n_known_problems = making->problems.count;
-	return arena_failed(making->arena) ? -1 : 0;
+				items[count++] = holder->faulty[i]->problems[k];
+	for (size_t i = 0; i < n_shards; i++)
+		for (size_t k = 0; k < shards[i]->n_conflicts; k++)
+			items[count++] = shards[i]->conflicts[k];
+	if (count > 0)
+		qsort(items, count, sizeof(*items), problem_compare);
+	snapshot->problems = items;
+	snapshot->n_problems = count;
+	return 0;
 }
 
 static int
 make(struct making *making, const struct circumstances *circumstances)
 {
 	const char *commit = circumstances->source_revision;
-	struct holder *holder = making->holder;
-	struct snapshot *snapshot = &holder->snapshot;
-	if (make_claims(making) != 0 || make_faulty(making) != 0 ||
-		begin_problems(making, circumstances) != 0)
+	struct snapshot *snapshot = &making->holder->snapshot;
+	if (make_claims(making) != 0 || make_faulty(making) != 0 || make_groups(making) != 0 ||
+		make_revision(making) != 0 || make_problems(making, circumstances) != 0)
 		return -1;
-	struct entry *entries = arena_array(making->arena, holder->n_claims, sizeof(*entries));
-	if (entries == NULL)
-		return -1;
-	snapshot->entries = entries;
-	snapshot->n_prompts = conflict_settle_versions(
-		making->arena, holder->claims, holder->n_claims, entries, &making->problems);
-	if (make_groups(making, entries) != 0 || make_revision(making) != 0)
-		return -1;
-	if (making->problems.count > 0)
-		qsort(making->problems.items, making->problems.count, sizeof(struct problem),
-			problem_compare);
-	snapshot->problems = making->problems.items;
-	snapshot->n_problems = making->problems.count;
-	snapshot->n_conflicts = snapshot->n_problems - making->n_known_problems;
 	if (commit != NULL)
 		snapshot->source_revision = arena_copy(making->arena, commit, strlen(commit));
 	return arena_failed(making->arena) ? -1 : 0;
@@ -347,13 +339,16 @@ snapshot_new(const struct snapshot *base, const struct change *changes, size_t c
 	struct making making = {
 		.holder = holder,
 		.arena = holder->arena,
+		.scratch = arena_new(),
 		.digest = digest,
 		.base = (const struct holder *)(const void *)base,
 		.changes = changes,
 		.n_changes = count,
 	};
-	if (holder->arena != NULL &&
-		make(&making, circumstances != NULL ? circumstances : &none) == 0)
+	bool made = holder->arena != NULL && making.scratch != NULL &&
+		    make(&making, circumstances != NULL ? circumstances : &none) == 0;
+	arena_free(making.scratch);
+	if (made)
 		return &holder->snapshot;
 	snapshot_free(&holder->snapshot);
 	return NULL;
@@ -365,8 +360,11 @@ snapshot_free(struct snapshot *snapshot)
 	struct holder *holder = (struct holder *)(void *)snapshot;
 	if (holder == NULL)
 		return;
-	for (size_t i = 0; i < holder->n_claims; i++)
-		unit_unref(holder->claims[i].prompt->unit);
+	size_t n_shards;
+	const struct shard *const *shards = shards_of(holder, &n_shards);
+	for (size_t i = 0; i < n_shards; i++)
+		shard_unref(shards[i]);
+	buffer_finish(&holder->shards);
 	for (size_t i = 0; i < holder->n_faulty; i++)
 		unit_unref(holder->faulty[i]);
 	arena_free(holder->arena);

@@ -48,8 +48,7 @@ struct snapshot {
 	const struct problem
 		*problems; /* what keeps a prompt or a label from being served, by path and line */
 	size_t n_problems, n_conflicts; /* the latter: those of two prompts that claim the same */
-	const struct entry *entries; /* those of all groups */
-	size_t n_prompts;
+	size_t n_prompts; /* of all groups */
 	char revision[33]; /* of all that clients are told of the prompts, in hexadecimal */
 	const char
 		*source_revision; /* the commit that the files are of; NULL where none is known */

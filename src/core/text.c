@@ -2,6 +2,7 @@
 #include "core/text.h"
 
 #include <limits.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -38,13 +39,71 @@ text_utf8_length(const char *data, size_t length)
 	return first < 0xf0 || first > 0xf4 || overlong || too_high ? 0 : 4;
 }
 
+/* A word of eight bytes that are the same. */
+static uint64_t
+each(unsigned char byte)
+{
+	return UINT64_C(0x0101010101010101) * byte;
+}
+
+/* Not 0 where a byte of a word is less than the limit, which is at most 128. */
+static uint64_t
+has_less(uint64_t word, unsigned char limit)
+{
+	return (word - each(limit)) & ~word & each(0x80);
+}
+
+/* The same where a byte is as named. */
+static uint64_t
+has_byte(uint64_t word, unsigned char byte)
+{
+	return has_less(word ^ each(byte), 1);
+}
+
+static uint64_t
+word_at(const char *data)
+{
+	uint64_t word;
+	memcpy(&word, data, sizeof(word));
+	return word;
+}
+
+size_t
+text_ascii_span(const char *data, size_t length)
+{
+	size_t at = 0;
+	while (length - at >= sizeof(uint64_t) && (word_at(data + at) & each(0x80)) == 0)
+		at += sizeof(uint64_t);
+	while (at < length && (unsigned char)data[at] < 0x80)
+		at++;
+	return at;
+}
+
+size_t
+text_json_span(const char *data, size_t length)
+{
+	size_t at = 0;
+	for (; length - at >= sizeof(uint64_t); at += sizeof(uint64_t)) {
+		uint64_t word = word_at(data + at);
+		if ((has_less(word, 0x20) | has_byte(word, '"') | has_byte(word, '\\')) != 0)
+			break;
+	}
+	while (at < length && (unsigned char)data[at] >= 0x20 && data[at] != '"' &&
+		data[at] != '\\')
+		at++;
+	return at;
+}
+
 size_t
 text_utf8_span(const char *data, size_t length)
 {
 	size_t at = 0;
-	for (size_t step = 1; at < length && step > 0; at += step)
-		step = (unsigned char)data[at] < 0x80 ? 1
-						      : text_utf8_length(data + at, length - at);
+	while ((at += text_ascii_span(data + at, length - at)) < length) {
+		size_t step = text_utf8_length(data + at, length - at);
+		if (step == 0)
+			break;
+		at += step;
+	}
 	return at;
 }
 

@@ -11,6 +11,11 @@ size_t text_utf8_length(const char *data, size_t length);
 /* The offset of the first byte that is not UTF-8, or length. */
 size_t text_utf8_span(const char *data, size_t length);
 
+/* How many bytes the data begins with that are ASCII, or that stand in a JSON string as they are: most texts are
+ * that altogether, so eight bytes are looked at in one go. */
+size_t text_ascii_span(const char *data, size_t length);
+size_t text_json_span(const char *data, size_t length);
+
 /* The code of the control character at the start of UTF-8 data (U+0001 to U+001F, U+007F to U+009F), or
  * 0 where there is none. */
 unsigned text_control(const char *text, size_t length);

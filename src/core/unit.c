@@ -82,7 +82,7 @@ pack_text(struct pack *pack, const char *text)
 }
 
 #define PACK_ARRAY(pack, array, count) \
-	pack_bytes((pack), (array), (count) * sizeof(*(array)), _Alignof(max_align_t))
+	pack_bytes((pack), (array), (count) * sizeof(*(array)), __alignof__(*(array)))
 
 static const char *const *
 pack_texts(struct pack *pack, const char *const *texts, size_t count)
@@ -125,7 +125,8 @@ pack_prompt(struct pack *pack, const struct prompt *prompt, const struct unit *u
 	copy.slots = PACK_ARRAY(pack, prompt->slots, prompt->n_slots);
 	copy.variables = pack_variables(pack, prompt->variables, prompt->n_variables);
 	copy.listing = pack_text(pack, prompt->listing);
-	copy.detail = pack_text(pack, prompt->detail);
+	if (copy.listing != NULL)
+		copy.detail = copy.listing + (prompt->detail - prompt->listing);
 	return copy;
 }
 

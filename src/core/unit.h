@@ -15,7 +15,7 @@ struct problem;
 struct prompt_rules;
 
 struct variable {
-	const char *name, *description; /* description: NULL where absent */
+	const char *name;
 	const char *fallback; /* the default's text, NULL where there is none */
 	bool required;
 };
@@ -43,8 +43,10 @@ struct prompt {
 	size_t n_slots;
 	const struct variable *variables; /* sorted by name */
 	size_t n_variables;
-	const char *listing; /* members of its entry in the list: JSON without the braces */
-	const char *detail; /* members that the whole prompt has beyond the answer, likewise */
+	const char *listing; /* members of its entry in the list: JSON without the braces; … */
+	size_t listing_length;
+	const char *
+		detail; /* … from a place in it on, members that the whole prompt has beyond the answer */
 	char etag[ETAG_BYTES]; /* of the answer */
 	unsigned char digest[DIGEST_BYTES]; /* of all that clients are told but the labels */
 	struct meter *meter; /* set by the first snapshot; a reference */

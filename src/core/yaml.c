@@ -25,7 +25,9 @@ struct reader {
 	struct document *document;
 	const char *data;
 	size_t length;
-	size_t index, offset; /* of the character that was looked for last, and its byte */
+	size_t ascii; /* so many bytes at the start are a character each */
+	size_t index,
+		offset; /* behind them: of the character that was looked for last, and its byte */
 	void *anchors; /* a tsearch(3) tree of struct anchor, of the current document */
 	unsigned level;
 };
@@ -42,6 +44,8 @@ static struct value *read_node(struct reader *, yaml_event_t *);
 static unsigned
 offset_of(struct reader *reader, const yaml_mark_t *mark)
 {
+	if (mark->index <= reader->ascii)
+		return (unsigned)mark->index;
 	for (; reader->index < mark->index && reader->offset < reader->length; reader->index++)
 		do
 			reader->offset++;
@@ -64,8 +68,9 @@ static void
 add_syntax_error(struct reader *reader)
 {
 	const yaml_parser_t *parser = &reader->parser;
-	bool is_at_end = offset_of(reader, &parser->problem_mark) >= text_end(reader);
-	bool is_tab = !is_at_end && reader->data[reader->offset] == '\t';
+	size_t offset = offset_of(reader, &parser->problem_mark);
+	bool is_at_end = offset >= text_end(reader);
+	bool is_tab = !is_at_end && reader->data[offset] == '\t';
 	bool is_open = is_at_end && parser->context != NULL &&
 		       (strstr(parser->context, "quoted") != NULL ||
 			       strstr(parser->context, "flow") != NULL);
@@ -454,6 +459,7 @@ yaml_parse(struct document *document, const char *data, size_t length)
 		return -1;
 	if (!yaml_parser_initialize(&reader.parser))
 		return -1;
+	reader.ascii = reader.index = reader.offset = text_ascii_span(data, length);
 	yaml_parser_set_input_string(&reader.parser, (const unsigned char *)data, length);
 	yaml_parser_set_encoding(&reader.parser, YAML_UTF8_ENCODING);
 	int result = read_stream(&reader);

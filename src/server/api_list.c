@@ -53,7 +53,7 @@ put_entry(const struct request *request, struct reply *reply, const struct group
 	const struct entry *entry;
 	buffer_putc(&reply->body, '{');
 	if (select_version(group, &nothing, &entry) == SELECTION_FOUND) {
-		buffer_puts(&reply->body, entry->prompt->listing);
+		buffer_put(&reply->body, entry->prompt->listing, entry->prompt->listing_length);
 		reply_put_labels(reply, entry);
 	} else {
 		put_undecided(&reply->body, group->entries->prompt);

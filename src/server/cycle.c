@@ -2,6 +2,7 @@
  * anew. */
 #include "server/cycle.h"
 
+#include <malloc.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -99,7 +100,7 @@ cycle_descriptor(const struct cycle *cycle)
 static void
 note_holds(struct cycle *cycle)
 {
-	const struct loader_counts *counts = loader_counts(cycle->loader);
+	const struct file_counts *counts = loader_counts(cycle->loader);
 	bool pending = cycle->schedule.first_ms > 0;
 	bool locked = cycle->schedule.waits_for_git;
 	bool writing = cycle->schedule.writing;
@@ -132,7 +133,7 @@ note_figures(struct cycle *cycle)
 		[FILE_LEAVING] = FIGURE_FILES_LEAVING,
 	};
 	struct figures *figures = cycle->figures;
-	const struct loader_counts *counts = loader_counts(cycle->loader);
+	const struct file_counts *counts = loader_counts(cycle->loader);
 	const struct watcher_state *watcher = watcher_state(cycle->watcher);
 	for (int i = 0; i < N_FILE_STATES; i++)
 		figures_set(figures, states[i], (long long)counts->files[i]);
@@ -281,7 +282,7 @@ look(struct cycle *cycle, bool force, struct look *found)
 static void
 note_forced(struct cycle *cycle)
 {
-	const struct loader_counts *counts = loader_counts(cycle->loader);
+	const struct file_counts *counts = loader_counts(cycle->loader);
 	figures_add(cycle->figures, FIGURE_FORCED, 1);
 	if (cycle->incomplete)
 		return;
@@ -348,6 +349,8 @@ look_again(struct cycle *cycle)
 	histogram_add(&cycle->figures->reload, (uint64_t)(clock_us() - start_us));
 	if (outcome == OUTCOME_SETTLED && !survey_has_no_root(&cycle->survey))
 		marks_forget_looked(watcher_marks(cycle->watcher));
+	if (published)
+		malloc_trim(0); /* units and an index are gone, and leave holes */
 	cycle->schedule.first_ms = 0;
 	cycle->cause = CAUSE_SETTLE;
 	if (cycle->unsettled || cycle->schedule.last_event_ms > 0)

@@ -51,6 +51,15 @@ file_state(const struct file *file)
 }
 
 void
+file_count(const struct file *file, struct file_counts *counts, int by)
+{
+	if (file_is_gone(file))
+		return;
+	counts->files[file_state(file)] += (size_t)by;
+	counts->mounted += file->is_mounted ? (size_t)by : 0;
+}
+
+void
 files_finish(struct files *files)
 {
 	for (size_t i = 0; i < files->count; i++)
@@ -73,12 +82,20 @@ position(const struct files *files, const char *path)
 	return low;
 }
 
-struct file *
-files_find(const struct files *files, const char *path)
+static bool
+is_at(const struct files *files, size_t at, const char *path)
 {
-	size_t at = position(files, path);
-	return at < files->count && strcmp(files->items[at]->path, path) == 0 ? files->items[at]
-									      : NULL;
+	return at < files->count && strcmp(files->items[at]->path, path) == 0;
+}
+
+struct file *
+files_find(struct files *files, const char *path)
+{
+	size_t at = is_at(files, files->next, path) ? files->next : position(files, path);
+	if (!is_at(files, at, path))
+		return NULL;
+	files->next = at + 1;
+	return files->items[at];
 }
 
 static int
@@ -152,11 +169,10 @@ files_purge(struct files *files)
 int
 files_each(const struct files *files, const char *path, files_on_file *on_file, void *context)
 {
-	size_t length = strlen(path);
-	struct file *itself = length > 0 ? files_find(files, path) : NULL;
-	if (itself != NULL && on_file(context, itself) != 0)
+	size_t length = strlen(path), first = position(files, path);
+	if (length > 0 && is_at(files, first, path) && on_file(context, files->items[first]) != 0)
 		return -1;
-	for (size_t i = position(files, path); i < files->count; i++) {
+	for (size_t i = first; i < files->count; i++) {
 		struct file *file = files->items[i];
 		if (strncmp(file->path, path, length) != 0)
 			break;

@@ -40,16 +40,25 @@ const struct signature *file_signature(const struct file *);
 enum file_state { FILE_OK, FILE_STALE, FILE_INVALID, FILE_UNSETTLED, FILE_LEAVING, N_FILE_STATES };
 enum file_state file_state(const struct file *);
 
+struct file_counts {
+	size_t files[N_FILE_STATES];
+	size_t mounted; /* whose replacement cannot be seen */
+};
+
+/* Count a file in (1) or out (-1), unless it is gone. */
+void file_count(const struct file *, struct file_counts *, int by);
+
 /* Starts zeroed. */
 struct files {
 	struct file **items;
 	size_t count, capacity;
+	size_t next; /* behind the one that was found last: files are looked for in their order, mostly */
 };
 
 /* Free the files too. */
 void files_finish(struct files *);
 
-struct file *files_find(const struct files *, const char *path);
+struct file *files_find(struct files *, const char *path);
 
 /* Put a file behind the others, out of order. Returns -1 when memory is out. */
 int files_append(struct files *, struct file *);

@@ -5,11 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/buffer.h"
 #include "core/error.h"
 #include "core/problem.h"
 #include "core/unit.h"
 #include "server/clock.h"
 #include "server/loader.h"
+#include "server/makers.h"
 #include "server/marks.h"
 #include "server/tree.h"
 #include "server/warnings.h"
@@ -26,23 +28,6 @@ enum {
 	FORCED_WAIT_MS = 1, /* … after a pause each */
 };
 
-int
-intake_init(struct intake *intake, const struct prompt_rules *rules)
-{
-	intake->maker = unit_maker_new(rules);
-	intake->digest = digest_new();
-	return intake->maker != NULL && intake->digest != NULL ? 0 : -1;
-}
-
-void
-intake_finish(struct intake *intake)
-{
-	free(intake->changed.items);
-	unit_maker_free(intake->maker);
-	digest_free(intake->digest);
-	buffer_finish(&intake->buffer);
-}
-
 void
 intake_begin(struct intake *intake, struct watcher *watcher, bool force, struct look *look)
 {
@@ -53,6 +38,7 @@ intake_begin(struct intake *intake, struct watcher *watcher, bool force, struct 
 	intake->tries = force ? FORCED_TRIES : 0;
 	intake->look = look;
 	intake->warnings = 0;
+	intake->failed = false;
 }
 
 /* Whether a file's times are so long ago. */
@@ -183,21 +169,48 @@ take_problem(struct intake *intake, const struct tree_file *found, struct file *
 	return unit != NULL ? take_unit(intake, file, unit) : -1;
 }
 
-/* Make a unit of a file's bytes, which are new. */
+/* Take what was made of a file's new bytes. */
 static int
-take_bytes(struct intake *intake, const struct tree_file *found, struct file *file)
+take_made(struct intake *intake, struct file *file, struct unit *unit)
 {
-	const char *data = intake->buffer.length > 0 ? intake->buffer.data : "";
-	struct unit *unit = unit_new(intake->maker, found->path, data, intake->buffer.length);
-	if (found->signature.changed_ns > intake->look->changed_ns)
-		intake->look->changed_ns = found->signature.changed_ns;
 	if (unit != NULL)
 		return take_unit(intake, file, unit);
 	struct error error;
-	struct tree_file failed = *found;
-	failed.is_transient = true;
+	const struct pin pinned = {0};
+	const struct tree_file failed = {.path = file->path,
+		.signature = file->signature,
+		.pin = file->pin_inode != 0 ? &pinned : NULL,
+		.is_transient = true};
 	error_set(&error, "out of memory\nthe file will be tried again");
 	return take_problem(intake, &failed, file, &error);
+}
+
+static void
+on_unit(void *context, struct file *file, struct unit *unit)
+{
+	struct intake *intake = context;
+	file_count(file, &intake->counts, -1);
+	if (take_made(intake, file, unit) != 0) {
+		memset(file->content, 0, sizeof(file->content)); /* it is still to be taken */
+		file->again = intake->failed = true;
+	}
+	file_count(file, &intake->counts, 1);
+}
+
+int
+intake_init(struct intake *intake, const struct prompt_rules *rules)
+{
+	intake->makers = makers_new(rules, on_unit, intake);
+	intake->digest = digest_new();
+	return intake->makers != NULL && intake->digest != NULL ? 0 : -1;
+}
+
+void
+intake_finish(struct intake *intake)
+{
+	free(intake->changed.items);
+	makers_free(intake->makers);
+	digest_free(intake->digest);
 }
 
 /* Leave what is not known to be complete for another look, and note since when it looks like that. */
@@ -258,14 +271,21 @@ is_complete(struct intake *intake, const struct tree_file *found, const struct f
 	       (seen && intake->now_ms - file->seen_ms >= intake->settle_ms);
 }
 
-/* Take in what has happened. Returns how much of it to a path. */
+/* How much has happened to a path, as far as that was taken in. */
+static unsigned
+known_events(const struct intake *intake, const char *path)
+{
+	const struct mark *mark = marks_find(watcher_marks(intake->watcher), path);
+	return mark != NULL ? mark->events : 0;
+}
+
+/* The same, with what has happened since. */
 static unsigned
 count_events(struct intake *intake, const char *path)
 {
 	intake->now_ms = clock_ms();
 	watcher_read(intake->watcher, intake->now_ms);
-	const struct mark *mark = marks_find(watcher_marks(intake->watcher), path);
-	return mark != NULL ? mark->events : 0;
+	return known_events(intake, path);
 }
 
 /* Take the bytes that were read: those that the file had in any case, others if they are known to be complete.
@@ -275,7 +295,8 @@ take_content(struct intake *intake, const struct tree_file *found, struct file *
 {
 	unsigned char content[DIGEST_BYTES];
 	bool is_known = file->source.served != NULL || file->source.faulty != NULL;
-	digest_add(intake->digest, intake->buffer.data, intake->buffer.length);
+	const struct buffer *bytes = makers_buffer(intake->makers);
+	digest_add(intake->digest, bytes->data, bytes->length);
 	if (digest_take(intake->digest, content) != 0)
 		return -1;
 	is_known = is_known && memcmp(file->content, content, DIGEST_BYTES) == 0;
@@ -286,11 +307,10 @@ take_content(struct intake *intake, const struct tree_file *found, struct file *
 	if (is_known)
 		return 0;
 	memcpy(file->content, content, DIGEST_BYTES);
-	if (take_bytes(intake, found, file) == 0)
-		return 0;
-	memset(file->content, 0, sizeof(file->content)); /* it is still to be taken */
-	file->again = true;
-	return -1;
+	if (found->signature.changed_ns > intake->look->changed_ns)
+		intake->look->changed_ns = found->signature.changed_ns;
+	makers_put(intake->makers, file);
+	return 0;
 }
 
 /* Read a file that may have changed. A write that began, or came and went, meanwhile shows in the signature or
@@ -303,10 +323,12 @@ read_file(struct intake *intake, const struct tree_file *found, struct file *fil
 	for (;;) {
 		enum tree_result result = TREE_CHANGED;
 		int taken = 1;
-		unsigned events = count_events(intake, found->path);
+		unsigned events = known_events(intake, found->path);
+		if (events > 0 || intake->force)
+			events = count_events(intake, found->path);
 		if (signature_equal(&now.signature, &file->signature) ||
 			is_complete(intake, &now, file))
-			result = tree_read(&now, &intake->buffer, &error);
+			result = tree_read(&now, makers_buffer(intake->makers), &error);
 		bool alone = count_events(intake, found->path) == events;
 		if (result == TREE_FAILED)
 			return take_problem(intake, &now, file, &error);
@@ -336,12 +358,21 @@ int
 intake_take(struct intake *intake, const struct tree_file *found, struct file *file)
 {
 	struct error error;
+	if (intake->failed)
+		return -1;
 	if (is_as_before(intake, found, file))
 		return settle(intake, file, &file->signature, false);
 	if (found->problem == NULL)
 		return read_file(intake, found, file);
 	error_set(&error, "%s", found->problem);
 	return take_problem(intake, found, file, &error);
+}
+
+int
+intake_end(struct intake *intake)
+{
+	makers_finish(intake->makers);
+	return intake->failed ? -1 : 0;
 }
 
 /* Let a file that is gone serve what was published of it, if anything was, not what came and went since. */

@@ -9,6 +9,7 @@
 #include "core/unit.h"
 #include "server/intake.h"
 #include "server/log.h"
+#include "server/makers.h"
 #include "server/marks.h"
 #include "server/tree.h"
 #include "server/watcher.h"
@@ -22,7 +23,6 @@ struct loader {
 	unsigned look;
 	bool replaced; /* the files took the place of others, all of them */
 	struct buffer pins; /* of struct pin, of the look under way */
-	struct loader_counts counts;
 };
 
 /* A look under way. */
@@ -58,16 +58,6 @@ loader_free(struct loader *loader)
 	buffer_finish(&loader->pins);
 	intake_finish(&loader->intake);
 	free(loader);
-}
-
-/* Count a file in (1) or out (-1). */
-static void
-count(struct loader *loader, const struct file *file, int by)
-{
-	if (file_is_gone(file))
-		return;
-	loader->counts.files[file_state(file)] += (size_t)by;
-	loader->counts.mounted += file->is_mounted ? (size_t)by : 0;
 }
 
 /* The known file of a path, or a new one. */
@@ -126,7 +116,7 @@ on_found(void *context, const struct tree_file *found)
 	if (found->is_directory)
 		buffer_put(&looking->hidden, &found->path, sizeof(found->path));
 	file->look = loader->look;
-	count(loader, file, -1);
+	file_count(file, &loader->intake.counts, -1);
 	if (found->is_mounted && !file->is_mounted)
 		tell_mount(file->path);
 	file->is_mounted = found->is_mounted;
@@ -134,7 +124,7 @@ on_found(void *context, const struct tree_file *found)
 	file->pin_changed_ns = found->pin != NULL ? found->pin->changed_ns : 0;
 	note_pin(loader, found->pin);
 	int result = intake_take(&loader->intake, found, file);
-	count(loader, file, 1);
+	file_count(file, &loader->intake.counts, 1);
 	return result;
 }
 
@@ -191,10 +181,10 @@ miss_files(struct loader *loader)
 		struct file *file = loader->missed.items[i];
 		if (file->look == loader->look)
 			continue;
-		count(loader, file, -1);
+		file_count(file, &loader->intake.counts, -1);
 		result = intake_miss(
 			&loader->intake, file, loader->replaced || is_pin_swapped(loader, file));
-		count(loader, file, 1);
+		file_count(file, &loader->intake.counts, 1);
 	}
 	return result;
 }
@@ -223,7 +213,8 @@ loader_look(struct loader *loader, struct tree *tree, struct watcher *watcher, b
 	loader->look++;
 	loader->missed.count = 0;
 	int result = marks_each_place(watcher_marks(watcher), look_at, &looking);
-	if (looking.hidden.failed || files_merge(&loader->files, &loader->added) != 0)
+	if (intake_end(&loader->intake) != 0 || looking.hidden.failed ||
+		files_merge(&loader->files, &loader->added) != 0)
 		result = -1;
 	buffer_finish(&looking.hidden);
 	return result;
@@ -249,7 +240,7 @@ static int
 on_found_again(void *context, const struct tree_file *found)
 {
 	struct verifying *verifying = context;
-	const struct loader *loader = verifying->loader;
+	struct loader *loader = verifying->loader;
 	struct file *file = files_find(&loader->files, found->path);
 	bool was_found = file != NULL && file->look >= loader->look - 1;
 	if (!was_found || (found->problem == NULL &&
@@ -294,7 +285,7 @@ loader_verify(struct loader *loader, struct tree *tree, struct watcher *watcher)
 struct unit *
 loader_make(struct loader *loader, const char *path, const char *data, size_t length)
 {
-	return unit_new(loader->intake.maker, path, data, length);
+	return makers_make(loader->intake.makers, path, data, length);
 }
 
 const char *
@@ -368,10 +359,10 @@ loader_restate(struct loader *loader, const struct snapshot *base,
 	return snapshot_new(base, NULL, 0, circumstances, loader->intake.digest);
 }
 
-const struct loader_counts *
+const struct file_counts *
 loader_counts(const struct loader *loader)
 {
-	return &loader->counts;
+	return &loader->intake.counts;
 }
 
 void

@@ -76,12 +76,7 @@ struct snapshot *loader_snapshot(
 struct snapshot *loader_restate(
 	struct loader *, const struct snapshot *base, const struct circumstances *);
 
-struct loader_counts {
-	size_t files[N_FILE_STATES];
-	size_t mounted; /* whose replacement cannot be seen */
-};
-
-const struct loader_counts *loader_counts(const struct loader *);
+const struct file_counts *loader_counts(const struct loader *);
 
 /* What a file is like. The texts are the file's. */
 struct file_report {

@@ -247,23 +247,28 @@ put_value(struct buffer *out, const char *value)
 	}
 }
 
+static void
+put_prompt(struct buffer *out, const struct prompt *prompt)
+{
+	unsigned long long requests = meter_read(prompt->meter);
+	if (requests == 0)
+		return;
+	buffer_puts(out, PREFIX "prompt_requests_total{prompt_id=\"");
+	put_value(out, prompt->id);
+	buffer_puts(out, "\",version=\"");
+	put_value(out, prompt->version != NULL ? prompt->version : "");
+	buffer_printf(out, "\"} %llu\n", requests);
+}
+
 /* Only prompts that were asked for: there may be very many. */
 static void
 put_prompts(struct buffer *out, const struct snapshot *snapshot)
 {
 	put_head(out, "prompt_requests_total", "counter",
 		"Requests that were answered with a prompt, by its id and version.");
-	for (size_t i = 0; i < snapshot->n_prompts; i++) {
-		const struct prompt *prompt = snapshot->entries[i].prompt;
-		unsigned long long requests = meter_read(prompt->meter);
-		if (requests == 0)
-			continue;
-		buffer_puts(out, PREFIX "prompt_requests_total{prompt_id=\"");
-		put_value(out, prompt->id);
-		buffer_puts(out, "\",version=\"");
-		put_value(out, prompt->version != NULL ? prompt->version : "");
-		buffer_printf(out, "\"} %llu\n", requests);
-	}
+	for (size_t i = 0; i < snapshot->n_groups; i++)
+		for (size_t k = 0; k < snapshot->groups[i].count; k++)
+			put_prompt(out, snapshot->groups[i].entries[k].prompt);
 }
 
 static const char *const endpoint_names[N_ENDPOINTS] = {

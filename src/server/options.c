@@ -3,11 +3,11 @@
 
 #include <sys/resource.h>
 
-#include <sched.h>
 #include <string.h>
 
 #include "core/error.h"
 #include "core/name.h"
+#include "server/cpus.h"
 #include "server/option_value.h"
 
 enum {
@@ -399,13 +399,10 @@ option_is_in_environment(const struct option_row *row)
 }
 
 static unsigned
-usable_cpus(void)
+usable_workers(void)
 {
-	cpu_set_t set;
-	if (sched_getaffinity(0, sizeof(set), &set) != 0)
-		return 1;
-	int count = CPU_COUNT(&set);
-	return count < 1 ? 1 : count > MAX_WORKERS ? MAX_WORKERS : (unsigned)count;
+	unsigned cpus = cpus_usable();
+	return cpus > MAX_WORKERS ? MAX_WORKERS : cpus;
 }
 
 /* What the limit of open files leaves for connections. */
@@ -449,7 +446,7 @@ options_complete(struct options *options)
 	if (options->default_labels.count == 0)
 		option_add_names(&options->default_labels, "production", &none);
 	if (options->workers == 0)
-		options->workers = usable_cpus();
+		options->workers = usable_workers();
 	if (options->max_connections == 0)
 		options->max_connections = usable_descriptors();
 	options->writable |= options->dev;

@@ -249,7 +249,7 @@ publish(struct publisher *publisher, struct snapshot *snapshot, const struct off
 static size_t
 count_present(const struct loader *loader)
 {
-	const struct loader_counts *counts = loader_counts(loader);
+	const struct file_counts *counts = loader_counts(loader);
 	size_t present = 0;
 	for (int i = 0; i < N_FILE_STATES; i++)
 		present += i != FILE_LEAVING ? counts->files[i] : 0;

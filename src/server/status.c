@@ -146,7 +146,7 @@ put_warnings(struct buffer *out, const struct status *status, bool all)
 }
 
 static void
-put_counts(struct buffer *out, const struct loader_counts *counts)
+put_counts(struct buffer *out, const struct file_counts *counts)
 {
 	size_t total = 0;
 	for (int i = 0; i < N_FILE_STATES; i++)

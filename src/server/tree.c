@@ -4,7 +4,6 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -17,12 +16,12 @@
 #include "core/error.h"
 #include "core/name.h"
 #include "core/text.h"
+#include "server/names.h"
+#include "server/reason.h"
 #include "server/sandbox.h"
 #include "server/walk.h"
 
 const char tree_pin_name[] = "..data";
-
-static const int read_flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
 
 struct tree {
 	struct tree_terms terms;
@@ -123,45 +122,13 @@ tell(const struct scan *scan, enum lookup_kind kind, const struct step *step, co
 		&(struct lookup){kind, step->descriptor, name, step->path});
 }
 
-/* Whether an errno tells of a shortage or a fault, not of how the files are. */
-static bool
-is_transient(int reason)
-{
-	static const int reasons[] = {EAGAIN, EINTR, EIO, EMFILE, ENFILE, ENOMEM, ESTALE};
-	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
-		if (reasons[i] == reason)
-			return true;
-	return false;
-}
-
-/* What to do about an errno, behind a line feed. */
-static const char *
-advice_for(int reason)
-{
-	static const struct {
-		int reason;
-		const char *advice;
-	} rows[] = {
-		{EACCES, "\nlet promptd's user read it"             },
-		{EPERM,  "\nlet promptd's user read it"             },
-		{ELOOP,  "\nlet the link lead to a file"            },
-		{ENOENT, "\nlet the link lead to a file"            },
-		{EIO,    "\nlook after the disk, or the file server"},
-		{ESTALE, "\nlook after the file server"             },
-	};
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		if (rows[i].reason == reason)
-			return rows[i].advice;
-	return "\nit will be tried again";
-}
-
 /* Why something cannot be read: a text, or for NULL an errno. */
 static const char *
 why(const struct scan *scan, int reason, const char *text)
 {
 	if (text != NULL)
 		return text;
-	text = arena_printf(scan->tree->arena, "%s%s", strerror(reason), advice_for(reason));
+	text = arena_printf(scan->tree->arena, "%s%s", strerror(reason), reason_advice(reason));
 	return text != NULL ? text : strerror(reason);
 }
 
@@ -172,7 +139,7 @@ bring_problem(
 {
 	return scan->on_file(scan->context, &(struct tree_file){.path = path,
 						    .problem = why(scan, reason, text),
-						    .is_transient = is_transient(reason),
+						    .is_transient = reason_is_transient(reason),
 						    .pin = step->pin});
 }
 
@@ -184,7 +151,7 @@ bring_hidden(
 	return scan->on_file(scan->context, &(struct tree_file){.path = *path != '\0' ? path : ".",
 						    .problem = why(scan, reason, text),
 						    .is_directory = true,
-						    .is_transient = is_transient(reason),
+						    .is_transient = reason_is_transient(reason),
 						    .pin = step->pin});
 }
 
@@ -316,6 +283,21 @@ clean_path(struct arena *arena, const char *path)
 	return copy != NULL ? copy : "";
 }
 
+static const char *
+join_path(struct arena *arena, const char *directory, const char *name)
+{
+	size_t above = strlen(directory), length = strlen(name);
+	if (above == 0)
+		return arena_copy(arena, name, length);
+	char *path = arena_alloc(arena, above + 1 + length + 1);
+	if (path == NULL)
+		return NULL;
+	memcpy(path, directory, above + 1);
+	path[above] = '/';
+	memcpy(path + above + 1, name, length + 1);
+	return path;
+}
+
 /* Look at one name of a directory, and at what is wanted below it, NULL for all. */
 static int
 scan_name(struct scan *scan, const struct step *step, const char *name, const char *wanted)
@@ -323,9 +305,7 @@ scan_name(struct scan *scan, const struct step *step, const char *name, const ch
 	struct statx stat;
 	if (name_is_ignored(name))
 		return 0;
-	const char *path = *step->path == '\0'
-				   ? arena_copy(scan->tree->arena, name, strlen(name))
-				   : arena_printf(scan->tree->arena, "%s/%s", step->path, name);
+	const char *path = join_path(scan->tree->arena, step->path, name);
 	if (path == NULL)
 		return -1;
 	if (text_utf8_span(name, strlen(name)) != strlen(name)) {
@@ -355,29 +335,18 @@ scan_name(struct scan *scan, const struct step *step, const char *name, const ch
 	return bring_file(scan, path, &stat, step, name, NULL);
 }
 
+/* Look at all names of a directory: in their order, in which the files are known too. */
 static int
 scan_names(struct scan *scan, const struct step *step)
 {
-	int descriptor = openat(step->descriptor, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *names = descriptor < 0 ? NULL : fdopendir(descriptor);
-	if (names == NULL) {
-		int reason = errno;
-		if (descriptor >= 0)
-			close(descriptor);
-		return bring_hidden(scan, step, step->path, reason, NULL);
-	}
-	int result = 0;
-	while (result == 0) {
-		errno = 0;
-		const struct dirent *entry = readdir(names);
-		if (entry == NULL && errno != 0)
-			result = bring_hidden(scan, step, step->path, errno, NULL);
-		if (entry == NULL)
-			break;
-		result = scan_name(scan, step, entry->d_name, NULL);
-	}
-	closedir(names);
-	return result;
+	struct names names;
+	int reason = names_read(&names, step->descriptor);
+	int result = reason < 0 ? -1 : 0;
+	for (size_t i = 0; i < names.count && result == 0; i++)
+		result = scan_name(scan, step, names.items[i], NULL);
+	names_finish(&names);
+	return result == 0 && reason > 0 ? bring_hidden(scan, step, step->path, reason, NULL)
+					 : result;
 }
 
 /* Look at the first name of a path, and at what stands behind it. */
@@ -445,86 +414,4 @@ tree_look(struct tree *tree, const char *path, tree_on_file *on_file, void *cont
 	struct scan scan = {.tree = tree, .on_file = on_file, .context = context};
 	int result = scan_directory(&scan, &tree->root, *path != '\0' ? path : NULL);
 	return result != 0 || arena_failed(tree->arena) ? -1 : 0;
-}
-
-/* Read up to the limit and one byte more. Returns 0, or an errno. */
-static int
-read_all(int descriptor, struct buffer *out)
-{
-	char block[16 * 1024];
-	buffer_clear(out);
-	while (out->length <= TREE_MAX_FILE_BYTES) {
-		ssize_t length = read(descriptor, block, sizeof(block));
-		if (length < 0 && errno == EINTR)
-			continue;
-		if (length < 0)
-			return errno;
-		if (length == 0)
-			break;
-		buffer_put(out, block, (size_t)length);
-	}
-	return out->failed ? ENOMEM : 0;
-}
-
-void
-tree_refresh(struct tree_file *file)
-{
-	signature_read(file->step->descriptor, file->name, &file->signature);
-}
-
-static enum tree_result
-read_open(int descriptor, struct tree_file *file, struct buffer *out, struct error *error)
-{
-	struct signature after;
-	if (!signature_read(descriptor, "", &file->signature))
-		return TREE_CHANGED;
-	int reason = read_all(descriptor, out);
-	if (reason == 0 && out->length > TREE_MAX_FILE_BYTES) {
-		error_set(error, "larger than 1 MiB\nsplit the file");
-		return TREE_FAILED;
-	}
-	if (reason != 0) {
-		error_set(error, "cannot read: %s%s", strerror(reason), advice_for(reason));
-		file->is_transient = is_transient(reason);
-		return TREE_FAILED;
-	}
-	bool same =
-		signature_read(descriptor, "", &after) && signature_equal(&after, &file->signature);
-	return same ? TREE_READ : TREE_CHANGED;
-}
-
-/* A lease to read is not granted while the file is open to be written: fcntl(2). It is held for no time. */
-enum tree_writer
-tree_find_writer(const struct tree_file *file)
-{
-	int descriptor = openat(file->step->descriptor, file->name, read_flags);
-	if (descriptor < 0)
-		return TREE_UNKNOWN;
-	enum tree_writer writer = TREE_NO_WRITER;
-	if (fcntl(descriptor, F_SETLEASE, F_RDLCK) == 0)
-		fcntl(descriptor, F_SETLEASE, F_UNLCK);
-	else
-		writer = errno == EAGAIN ? TREE_WRITER : TREE_UNKNOWN;
-	close(descriptor);
-	return writer;
-}
-
-enum tree_result
-tree_read(struct tree_file *file, struct buffer *out, struct error *error)
-{
-	if (file->problem != NULL) {
-		error_set(error, "%s", file->problem);
-		return TREE_FAILED;
-	}
-	int descriptor = openat(file->step->descriptor, file->name, read_flags);
-	if (descriptor < 0) {
-		if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)
-			return TREE_CHANGED;
-		error_set(error, "cannot open: %s%s", strerror(errno), advice_for(errno));
-		file->is_transient = is_transient(errno);
-		return TREE_FAILED;
-	}
-	enum tree_result result = read_open(descriptor, file, out, error);
-	close(descriptor);
-	return result;
 }

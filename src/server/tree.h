@@ -64,9 +64,9 @@ struct tree_file {
 /* Returns -1 to end the look. */
 typedef int tree_on_file(void *context, const struct tree_file *);
 
-/* Find the prompt files at and below a path, "" for all, in no order. In a directory with a link "..data"
- * only that link's target counts. Where a directory on the way cannot be looked at, that is what is found.
- * Returns -1 when a call did, or memory is out. */
+/* Find the prompt files at and below a path, "" for all, those of a directory in the order of their names. In a
+ * directory with a link "..data" only that link's target counts. Where a directory on the way cannot be looked at, that
+ * is what is found. Returns -1 when a call did, or memory is out. */
 int tree_look(struct tree *, const char *path, tree_on_file *, void *context);
 
 enum tree_result { TREE_READ, TREE_CHANGED, TREE_FAILED };
@@ -74,8 +74,8 @@ enum tree_result { TREE_READ, TREE_CHANGED, TREE_FAILED };
 /* Bring the signature of a file up to date, where it still is one. */
 void tree_refresh(struct tree_file *);
 
-/* Read a whole file, as it is now, into the buffer, and set its signature to what was read. TREE_CHANGED
- * when it changed meanwhile or is gone: look again. TREE_FAILED comes with an error, and sets is_transient. */
+/* Read a whole file into the buffer. TREE_CHANGED when it is not as its signature says any more, which is set to what it is
+ * like now, or is gone: look again. TREE_FAILED comes with an error, and sets is_transient. */
 enum tree_result tree_read(struct tree_file *, struct buffer *, struct error *);
 
 /* Whether somebody has a file open to write it; TREE_UNKNOWN where only its owner may ask. */

@@ -4,6 +4,7 @@ import os
 import ssl
 import unittest
 
+from failing import ALLOCATIONS, CALLS
 from promptd import litellm_path, prompt, wait_until
 from session import REQUESTS, TOKEN, get, post, tokens_file
 from test_requests import RequestTest
@@ -114,6 +115,43 @@ class Loading(RequestTest):
 
         self.sweep(server, act, check, some=4)
         wait_until(lambda: self.is_sighted(server), "inotify sees everything")
+
+
+class Many(RequestTest):
+    """So many files that several threads parse them."""
+    NAMES = [f"many/p{number}" for number in range(200)]
+    SEEDS = range(1, 25)
+
+    def write_all(self, server, number):
+        for name in self.NAMES:
+            server.write(f"{name}.yaml", prompt(f"set {number}"))
+
+    def warm_up(self, server):
+        """The system keeps the stacks of threads that have ended."""
+        self.write_all(server, 0)
+        wait_until(lambda: server.exchange(RELOAD).replies and self.found(server) == {"set 0"}, "the files are served")
+
+    def found(self, server):
+        replies = (server.exchange(get(litellm_path(name))).replies[0] for name in self.NAMES)
+        return {json.loads(body)["prompt_template"][0]["content"] if status == 200 else status for status, body in replies}
+
+    def test_memory_that_is_out_for_some_of_them(self):
+        server = self.serve_session(*QUICK)
+        self.warm_up(server)
+        for seed in self.SEEDS:
+            with self.subTest(seed=seed):
+                self.write_all(server, seed)
+                server.control.arm_sample(CALLS if seed % 4 == 0 else ALLOCATIONS, seed, (20, 200, 2000)[seed % 3])
+                try:
+                    server.exchange(RELOAD)
+                finally:
+                    server.control.disarm()
+                self.assertIsNone(server.process.poll(), "it lives")
+                self.faults += server.control.failed
+                self.assertLessEqual(self.found(server), {f"set {seed - 1}", f"set {seed}"})
+                wait_until(lambda: [status for status, _ in server.exchange(RELOAD).replies] == [422]  # bad.yaml
+                           and self.found(server) == {f"set {seed}"}, "all are served")
+        self.assertGreater(self.faults, len(self.SEEDS))
 
 
 class Rotating(RequestTest):

@@ -29,10 +29,14 @@ class RequestTest(FaultTest):
                                    str(self.tokens.with_name("audit.log")), *SOON, *args, files=FILES, **kwargs)
                         for _ in range(2))
         self.right = {name: twin.exchange(data).replies for name, data in REQUESTS.items()}
+        self.warm_up(twin)
         twin.stop()
         self.left = twin.control.live
         self.addCleanup(self.check_leaks, server)
         return server
+
+    def warm_up(self, server):
+        """What leaves something to the libraries, beside requests."""
 
     def check_leaks(self, server):
         """A sanitizer looks by itself, and does not count all."""

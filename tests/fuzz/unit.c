@@ -41,11 +41,11 @@ fuzz_check_json(const char *text, size_t length)
 
 /* Members without their braces. */
 static void
-check_members(const char *members)
+check_members(const char *members, size_t length)
 {
 	struct buffer text = {0};
 	buffer_putc(&text, '{');
-	buffer_puts(&text, members);
+	buffer_put(&text, members, length);
 	buffer_putc(&text, '}');
 	fuzz_check_json(text.data, text.length);
 	buffer_finish(&text);
@@ -120,8 +120,8 @@ check_prompt(const struct prompt *prompt, const struct unit *unit)
 	check_names(prompt);
 	fuzz_check_json(prompt->answer, prompt->answer_length);
 	fuzz_check_json(prompt->answer + prompt->messages_offset, prompt->messages_length);
-	check_members(prompt->listing);
-	check_members(prompt->detail);
+	check_members(prompt->listing, prompt->listing_length);
+	check_members(prompt->detail, strlen(prompt->detail));
 	check_slots(prompt);
 	check_rendering(prompt);
 }
@@ -162,7 +162,7 @@ check_size(const struct unit *unit, size_t length)
 	size_t bytes = 0;
 	for (size_t i = 0; i < unit->n_prompts; i++) {
 		const struct prompt *prompt = &unit->prompts[i];
-		bytes += prompt->answer_length + strlen(prompt->listing) + strlen(prompt->detail);
+		bytes += prompt->answer_length + strlen(prompt->listing);
 		bytes += prompt->n_slots * sizeof(*prompt->slots);
 		bytes += prompt->n_variables * sizeof(*prompt->variables);
 	}

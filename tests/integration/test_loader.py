@@ -2,6 +2,7 @@
 the good prompts are served."""
 import contextlib
 import errno
+import json
 import os
 import re
 import socket
@@ -238,6 +239,48 @@ class Requests(LoaderTest):
                 if "%00" in target and not target.startswith("/good"):
                     self.assertEqual(answer.status, 400, target)
         self.assertEqual(server.text_of("good"), "good")
+
+
+class Many(LiveTest):
+    """So many files that they are parsed by several threads, where there are several CPUs."""
+    COUNT = 400
+
+    def text_of(self, number):
+        if number % 5 == 4:
+            return json.dumps({"prompt_template": f"text {number}"})
+        if number % 9 == 1:
+            return "prompt_templat: a bad key\n"
+        if number % 11 == 2:
+            return prompt(f"text {number}", version="no") + "# promptd: ignore nothing\n"
+        if number % 13 == 3:
+            return prompt(f"text {number}", prompt_id="claimed")
+        return prompt(f"text {number} for {{name}}", labels=["production"])
+
+    def write_all(self):
+        for number in range(self.COUNT):
+            path = self.scratch / "many" / f"d{number % 7}" / f"p{number}.{'json' if number % 5 == 4 else 'yaml'}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(self.text_of(number), encoding="utf-8")
+
+    def told_on(self, cpus):
+        """All that the commands tell of the files when they may use those CPUs."""
+        def run(*arguments):
+            done = subprocess.run([binary(), *arguments, str(self.scratch / "many")], capture_output=True, text=True,
+                                  timeout=DEADLINE, env=clean_environment(), check=False,
+                                  preexec_fn=lambda: os.sched_setaffinity(0, cpus))
+            return done.returncode, done.stdout, done.stderr
+        return [run("check", "--format", "json"), run("list", "--dir"), run("revision", "--dir")]
+
+    def test_as_many_threads_as_there_are_tell_the_same(self):
+        cpus = os.sched_getaffinity(0)
+        if len(cpus) == 1:
+            self.skipTest("there is one CPU: nothing is parsed beside anything else")
+        self.write_all()
+        told = self.told_on(cpus)
+        self.assertEqual([status for status, _, _ in told], [1, 0, 0], told)
+        self.assertIn("claimed", told[0][1])
+        self.assertGreater(len(told[1][1].splitlines()), self.COUNT // 2)
+        self.assertEqual(told, self.told_on({min(cpus)}))
 
 
 if __name__ == "__main__":

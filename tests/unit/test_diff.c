@@ -1,8 +1,11 @@
 /* test_diff.c -- tests of what differs between two snapshots. */
 #include "support.h"
 
+#include <stdio.h>
+
 #include "core/buffer.h"
 #include "core/diff.h"
+#include "core/digest.h"
 #include "core/snapshot.h"
 #include "core/unit.h"
 
@@ -77,12 +80,48 @@ at_first_all_is_new(void **state)
 	snapshot_free(now);
 }
 
+/* Snapshots share the parts of their index in which nothing changed: what is told is what did. */
+static void
+what_is_shared_does_not_differ(void **state)
+{
+	enum { COUNT = 500 };
+	static struct change changes[COUNT];
+	struct digest *digest = digest_new();
+	struct buffer got = {0};
+	char path[16];
+	(void)state;
+	for (unsigned i = 0; i < COUNT; i++) {
+		snprintf(path, sizeof(path), "p%03u.yaml", i);
+		changes[i].now.served = make_unit(path, "prompt_template: x");
+	}
+	struct snapshot *base = snapshot_new(NULL, changes, COUNT, NULL, digest);
+	const struct source none = {0};
+	struct source edited = {.served = make_unit("p000.yaml", "prompt_template: y")};
+	struct source added = {.served = make_unit("p250.v2.yaml", "prompt_template: x")};
+	struct change edits[] = {
+		{changes[0].now,         edited},
+                {none,                   added },
+                {changes[COUNT - 1].now, none  }
+        };
+	struct snapshot *now = snapshot_new(base, edits, LENGTH(edits), NULL, digest);
+	diff_prompts(base, now, on_prompt, &got);
+	expect_text("edits", got.data, "~p000 -\n+p250 2\n-p499 -\n");
+	snapshot_free(base);
+	snapshot_free(now);
+	for (unsigned i = 0; i < COUNT; i++)
+		unit_unref(changes[i].now.served);
+	unit_unref(edited.served);
+	unit_unref(added.served);
+	digest_free(digest);
+}
+
 int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_difference_is_told_once),
 		cmocka_unit_test(at_first_all_is_new),
+		cmocka_unit_test(what_is_shared_does_not_differ),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -386,6 +386,68 @@ a_snapshot_from_a_base_is_like_one_from_nothing(void **state)
 	digest_free(digest);
 }
 
+enum { MANY_FILES = 700, MANY_ROUNDS = 60 };
+
+/* Give a file of many another text; of some the ids are those of others. */
+static void
+change_one_of_many(struct source *source, unsigned index, unsigned *seed)
+{
+	char path[32], text[256];
+	unsigned id = next_random(seed, 8) == 0 ? next_random(seed, MANY_FILES) : index;
+	snprintf(path, sizeof(path), "f%03u.yaml", index);
+	snprintf(text, sizeof(text),
+		"{prompt_id: p%03u, version: %u, labels: [l%u], slug: s%u, prompt_template: t%u}\n",
+		id, next_random(seed, 3), next_random(seed, 3), next_random(seed, 50),
+		next_random(seed, 1000));
+	source->served = make_unit(path, text);
+}
+
+/* In each round all files of a range come, go or change, and a few others. */
+static bool
+is_to_change(unsigned index, unsigned from, unsigned to, unsigned *seed)
+{
+	return (index >= from && index < to) || next_random(seed, 100) == 0;
+}
+
+/* So many prompts that their index is in pieces, which grow, are split, shrink and vanish. */
+static void
+a_large_snapshot_from_a_base_is_like_one_from_nothing(void **state)
+{
+	static struct source files[MANY_FILES];
+	static struct change changes[MANY_FILES];
+	struct digest *digest = digest_new();
+	struct snapshot *base = NULL;
+	unsigned seed = 88172645;
+	(void)state;
+	for (int round = 0; round < MANY_ROUNDS; round++) {
+		size_t count = 0;
+		unsigned from = next_random(&seed, MANY_FILES), to = from + next_random(&seed, 300);
+		bool is_for_good = next_random(&seed, 2) == 0;
+		for (unsigned i = 0; i < MANY_FILES; i++) {
+			if (!is_to_change(i, from, to, &seed))
+				continue;
+			changes[count].before = files[i];
+			files[i] = (struct source){0};
+			if (!is_for_good || changes[count].before.served == NULL)
+				change_one_of_many(&files[i], i, &seed);
+			changes[count++].now = files[i];
+		}
+		struct snapshot *next = snapshot_new(base, changes, count, NULL, digest);
+		struct snapshot *fresh = snapshot_of(files, MANY_FILES, digest);
+		assert_non_null(next);
+		expect_same(next, fresh);
+		snapshot_free(fresh);
+		snapshot_free(base);
+		base = next;
+		while (count > 0)
+			unit_unref(changes[--count].before.served);
+	}
+	snapshot_free(base);
+	for (unsigned i = 0; i < MANY_FILES; i++)
+		unit_unref(files[i].served);
+	digest_free(digest);
+}
+
 static void
 circumstances_are_told_with_the_same_prompts(void **state)
 {
@@ -421,12 +483,12 @@ meters_outlive_edits(void **state)
 	struct change second[] = {{.before = old}, {.now = edited}, {.now = other}};
 	(void)state;
 	struct snapshot *base = snapshot_new(NULL, &first, 1, NULL, digest);
-	meter_count(base->entries[0].prompt->meter);
+	meter_count(base->groups->entries[0].prompt->meter);
 	struct snapshot *next = snapshot_new(base, second, LENGTH(second), NULL, digest);
 	snapshot_free(base);
 	assert_int_equal(next->n_prompts, 2);
-	assert_int_equal(meter_read(next->entries[0].prompt->meter), 1);
-	assert_int_equal(meter_read(next->entries[1].prompt->meter), 0);
+	assert_int_equal(meter_read(next->groups->entries[0].prompt->meter), 1);
+	assert_int_equal(meter_read(next->groups->entries[1].prompt->meter), 0);
 	snapshot_free(next);
 	unit_unref(old.served);
 	unit_unref(edited.served);
@@ -457,6 +519,7 @@ main(void)
 		cmocka_unit_test(ids_and_versions_have_an_order),
 		cmocka_unit_test(ids_are_found),
 		cmocka_unit_test(a_snapshot_from_a_base_is_like_one_from_nothing),
+		cmocka_unit_test(a_large_snapshot_from_a_base_is_like_one_from_nothing),
 		cmocka_unit_test(circumstances_are_told_with_the_same_prompts),
 		cmocka_unit_test(meters_outlive_edits),
 		cmocka_unit_test(problems_are_lines),

@@ -46,6 +46,31 @@ static const struct {
 	{"\xff\xff\xff\xff", 4, 0},
 };
 
+/* Each byte at each place of a text that is longer than the words that are looked at in one go. */
+static void
+spans_end_at_the_first_other_byte(void **state)
+{
+	enum { LENGTH_BYTES = 27 };
+	char text[LENGTH_BYTES];
+	(void)state;
+	for (unsigned byte = 0; byte < 256; byte++) {
+		bool is_ascii = byte < 0x80;
+		bool is_json = byte >= 0x20 && byte != '"' && byte != '\\';
+		for (size_t at = 0; at < LENGTH_BYTES; at++) {
+			memset(text, 'a', sizeof(text));
+			text[at] = (char)byte;
+			size_t ascii = text_ascii_span(text, sizeof(text));
+			size_t json = text_json_span(text, sizeof(text));
+			EXPECT(ascii == (is_ascii ? sizeof(text) : at), "%u at %zu: %zu", byte, at,
+				ascii);
+			EXPECT(json == (is_json ? sizeof(text) : at), "%u at %zu: %zu", byte, at,
+				json);
+			assert_int_equal(text_json_span(text, at), at);
+			assert_int_equal(text_ascii_span(text, at), at);
+		}
+	}
+}
+
 static void
 characters_have_a_length(void **state)
 {
@@ -313,6 +338,7 @@ main(void)
 		cmocka_unit_test(words_are_found),
 		cmocka_unit_test(byte_order_marks_are_seen),
 		cmocka_unit_test(characters_have_a_length),
+		cmocka_unit_test(spans_end_at_the_first_other_byte),
 		cmocka_unit_test(spans_end_where_utf8_ends),
 		cmocka_unit_test(broken_ends_are_cut),
 		cmocka_unit_test(places_are_lines_and_characters),
