@@ -395,14 +395,14 @@ on_plain(void *context, const char *id)
 	const struct connection *connection = context;
 	int descriptor = bufferevent_getfd(connection->gate.bufev);
 	access_note_unread(descriptor, id, 400, "HTTP without TLS");
-	lingers_add(connection->gates->lingers, descriptor);
+	lingers_add(connection->gates->lingers, connection->gate.bufev);
 }
 
 static struct bufferevent *
 make_bufferevent(struct gates *gates, struct connection *connection)
 {
 	if (gates->tls == NULL)
-		return bufferevent_socket_new(gates->base, -1, 0);
+		return bufferevent_socket_new(gates->base, -1, BEV_OPT_CLOSE_ON_FREE);
 	connection->peer = (struct tls_peer){on_plain, connection};
 	return tls_open(gates->tls, gates->base, &connection->peer);
 }
@@ -469,7 +469,7 @@ gates_note_reply(struct gates *gates, struct gate *gate)
 {
 	gate_end_reply(gate);
 	if (gate->stream.is_refused && gate->stream.passed == gate->replied)
-		lingers_add(gates->lingers, bufferevent_getfd(gate->bufev));
+		lingers_add(gates->lingers, gate->bufev);
 	if (gate_owes_continue(gate)) {
 		gates->owes_continue = true;
 		event_active(gates->on_turn, EV_TIMEOUT, 0);

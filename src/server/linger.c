@@ -2,10 +2,10 @@
 #include "server/linger.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <event2/bufferevent.h>
 #include <event2/event.h>
 
 #include "server/clock.h"
@@ -18,7 +18,7 @@ struct lingering {
 	struct event *on_read;
 	int64_t deadline_ms;
 	size_t left; /* bytes that may still come */
-	int descriptor;
+	struct bufferevent *bufev; /* closes the descriptor when nobody has it any more */
 };
 
 struct lingers {
@@ -32,8 +32,7 @@ end(struct lingering *lingering)
 {
 	if (lingering->on_read != NULL)
 		event_free(lingering->on_read);
-	if (lingering->descriptor >= 0)
-		close(lingering->descriptor);
+	bufferevent_decref(lingering->bufev);
 	free(lingering);
 }
 
@@ -97,18 +96,18 @@ lingers_free(struct lingers *lingers)
 }
 
 void
-lingers_add(struct lingers *lingers, int descriptor)
+lingers_add(struct lingers *lingers, struct bufferevent *bufev)
 {
 	struct lingering *lingering = calloc(1, sizeof(*lingering));
 	if (lingering == NULL)
 		return;
 	lingering->lingers = lingers;
-	lingering->descriptor = dup(descriptor);
+	lingering->bufev = bufev;
+	bufferevent_incref(bufev);
 	lingering->left = MOST_BYTES;
 	lingering->deadline_ms = clock_ms() + LONGEST_MS;
-	if (lingering->descriptor >= 0 && fcntl(lingering->descriptor, F_SETFD, FD_CLOEXEC) == 0)
-		lingering->on_read = event_new(lingers->base, lingering->descriptor,
-			EV_READ | EV_PERSIST, on_read, lingering);
+	lingering->on_read = event_new(
+		lingers->base, bufferevent_getfd(bufev), EV_READ | EV_PERSIST, on_read, lingering);
 	if (lingering->on_read == NULL || event_add(lingering->on_read, NULL) != 0) {
 		end(lingering);
 		return;

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct bufferevent;
 struct event_base;
 struct lingers;
 
@@ -16,9 +17,9 @@ struct lingers *lingers_new(struct event_base *, size_t most);
 /* Close them all. */
 void lingers_free(struct lingers *);
 
-/* Drop what still comes on a connection until its client ends it too, for a while, whoever closes this descriptor.
- * Where memory or descriptors are out, nothing is done. */
-void lingers_add(struct lingers *, int descriptor);
+/* Drop what still comes on a connection until its client ends it too, for a while, whoever frees this bufferevent, which closes
+ * its descriptor when it is freed (BEV_OPT_CLOSE_ON_FREE). Where memory is out, nothing is done. */
+void lingers_add(struct lingers *, struct bufferevent *);
 
 /* How many there are. */
 size_t lingers_count(const struct lingers *);

@@ -324,7 +324,7 @@ set_up_http(struct worker *worker, int socket)
 }
 
 /* What is waited for is changed all at once before each wait: of the four changes that a request takes, one is left. Where a
- * socket has another descriptor too, one that is closed can then still wake the loop, and means nothing to it. */
+ * socket has another descriptor too, what was waited for must be over a turn before one is closed: epoll would not forget it. */
 static struct event_base *
 make_base(void)
 {

@@ -13,7 +13,8 @@ import time
 import unittest
 from pathlib import Path
 
-from promptd import DEADLINE, ServerTest, prompt, wait_until
+from promptd import DEADLINE, ServerTest, pause, prompt, wait_until
+from support import cpu_seconds  # tests/reload
 from test_gate import BAD, CHUNKED, GET, RENDER, SECOND, read_all, replies_in
 
 FILES = {"p.yaml": prompt("hello")}
@@ -91,6 +92,15 @@ class Spoken(TlsTest):
         self.assertEqual([reply[0] for reply in replies], [200, 200, 200, 400])
         self.assertEqual(json.loads(replies[1][2])["messages"][0]["content"], "hello")
         self.assertTrue(json.loads(replies[3][2])["detail"].startswith("Bad request: "))
+
+    def test_who_is_refused_and_stays_keeps_nobody_busy(self):
+        server = self.serve_tls("--workers", "1")
+        connection = self.connect(server)
+        connection.sendall(GET + b": x\r\n\r\n")
+        self.assertIn(b" 400 ", connection.recv(65536))
+        before = cpu_seconds(server)
+        pause(1)
+        self.assertLess(cpu_seconds(server) - before, 0.1)
 
     def test_a_long_body_is_refused_so_that_it_arrives(self):
         server = self.serve_tls()
