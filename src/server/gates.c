@@ -279,9 +279,6 @@ on_sweep(evutil_socket_t none, short events, void *context)
 	if (is_full(gates))
 		make_room(gates);
 	lingers_sweep(gates->lingers, now_ms);
-	if (gates->listener != NULL)
-		evconnlistener_disable(
-			gates->listener); /* epoll may have refused it, and nobody told */
 	pause_or_resume(gates);
 }
 

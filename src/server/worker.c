@@ -323,26 +323,11 @@ set_up_http(struct worker *worker, int socket)
 	return 0;
 }
 
-/* What is waited for is changed all at once before each wait: of the four changes that a request takes, one is left. Where a
- * socket has another descriptor too, what was waited for must be over a turn before one is closed: epoll would not forget it. */
-static struct event_base *
-make_base(void)
-{
-	struct event_config *config = event_config_new();
-	struct event_base *base = NULL;
-	if (config == NULL)
-		return NULL;
-	if (event_config_set_flag(config, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST) == 0)
-		base = event_base_new_with_config(config);
-	event_config_free(config);
-	return base;
-}
-
 static int
 set_up(struct worker *worker, int socket)
 {
 	worker->wake = wake_open();
-	worker->base = make_base();
+	worker->base = event_base_new();
 	worker->arena = arena_new();
 	worker->digest = digest_new();
 	if (worker->wake < 0 || worker->base == NULL || worker->arena == NULL ||

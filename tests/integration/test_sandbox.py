@@ -168,7 +168,7 @@ class Denied(SandboxTest):
         body = {"prompt_id": "mine", "prompt_template": [{"role": "user", "content": "x"}]}
         refused = server.post("/prompts", body)
         self.assertEqual(refused.status, 403, refused)
-        [line] = self.logged(server, "another directory has taken the place")
+        [line] = wait_until(lambda: self.logged(server, "another directory has taken the place"), "it is told")
         self.assertIn("restart promptd", line)
         server.restart()
         self.assertEqual(server.post("/prompts", body).status, 200)
