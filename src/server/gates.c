@@ -377,12 +377,10 @@ gates_are_busy(const struct gates *gates)
 	return gates->fresh != NULL;
 }
 
-bool
+void
 gates_leave(struct gates *gates)
 {
-	struct evconnlistener *listener = gates->listener;
 	gates->listener = NULL;
-	return listener != NULL && evconnlistener_disable(listener) == 0;
 }
 
 /* Somebody asks for http:// where there is https:// alone, and has been told so. */

@@ -234,20 +234,6 @@ on_request(struct evhttp_request *from, void *context)
 	store_release(worker->api->store, request.snapshot);
 }
 
-/* Take no more connections. What the kernel had queued is accepted by now: this timer ran after the socket's event. The socket
- * is closed one turn after it was waited for last, as somebody else may have it too. */
-static void
-stop_accepting(struct worker *worker)
-{
-	const struct timeval now = {0};
-	if (!gates_leave(worker->gates)) {
-		evhttp_del_accept_socket(worker->http, worker->bound);
-		worker->bound = NULL;
-	}
-	if (evtimer_add(worker->on_drain, &now) != 0)
-		event_base_loopbreak(worker->base);
-}
-
 /* End once nothing is under way any more, or when it takes too long. */
 static void
 on_drain_check(evutil_socket_t none, short events, void *context)
@@ -257,10 +243,11 @@ on_drain_check(evutil_socket_t none, short events, void *context)
 	int64_t elapsed = clock_ms() - worker->drain_began_ms;
 	(void)none;
 	(void)events;
-	if (worker->bound != NULL) {
-		stop_accepting(worker);
-		return;
-	}
+	/* What the kernel had queued is accepted by now: this timer ran after the socket's event. */
+	gates_leave(worker->gates);
+	if (worker->bound != NULL)
+		evhttp_del_accept_socket(worker->http, worker->bound);
+	worker->bound = NULL;
 	bool done = worker->in_flight == 0 && !gates_are_busy(worker->gates) &&
 		    elapsed >= DRAIN_LEAST_MS;
 	if (done || elapsed >= DRAIN_MOST_MS || evtimer_add(worker->on_drain, &again) != 0)
