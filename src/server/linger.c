@@ -104,6 +104,7 @@ lingers_add(struct lingers *lingers, struct bufferevent *bufev)
 	lingering->lingers = lingers;
 	lingering->bufev = bufev;
 	bufferevent_incref(bufev);
+	bufferevent_disable(bufev, EV_READ | EV_WRITE); /* or it would go on reading, and keep what comes */
 	lingering->left = MOST_BYTES;
 	lingering->deadline_ms = clock_ms() + LONGEST_MS;
 	lingering->on_read = event_new(
