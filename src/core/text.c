@@ -142,10 +142,13 @@ text_control(const char *text, size_t length)
 	return code < 0x20 || code == 0x7f ? code : 0;
 }
 
-/* Write a character as a message shows it. Returns how many bytes that are. */
+/* Write a character, or of what is none one byte, where the length is 0, as a message shows it. Returns how many bytes that
+ * are. */
 static size_t
 show(char *out, const char *character, size_t length)
 {
+	if (length == 0)
+		return (size_t)sprintf(out, "\\x%02x", (unsigned char)*character);
 	unsigned control = text_control(character, length);
 	if (control == 0) {
 		memcpy(out, character, length);
@@ -164,9 +167,8 @@ text_quote(struct quote *quote, const char *word)
 	*out++ = '"';
 	while (*word != '\0' && out + LONGEST <= end) {
 		size_t length = text_utf8_length(word, strnlen(word, 4));
-		length = length > 0 ? length : 1;
 		out += show(out, word, length);
-		word += length;
+		word += length > 0 ? length : 1;
 	}
 	snprintf(out, sizeof(quote->text) - (size_t)(out - quote->text), "%s\"",
 		*word != '\0' ? "…" : "");

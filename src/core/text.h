@@ -31,7 +31,7 @@ struct place {
 /* The line and column of an offset. */
 void text_place(const char *data, size_t offset, unsigned *line, unsigned *column);
 
-/* A word in double quotes for a message: control characters escaped, cut to a readable length. */
+/* A word in double quotes for a message: control characters and bytes that are not UTF-8 escaped, cut to a readable length. */
 struct quote {
 	char text[80];
 };

@@ -172,6 +172,7 @@ words_are_quoted_and_escaped(void **state)
 		{"a\nb\tc",       "\"a\\nb\\tc\""               },
 		{"\r\x1b[1m\x7f", "\"\\u000d\\u001b[1m\\u007f\""},
 		{"\xc2\x85é",    "\"\\u0085é\""               },
+		{"a\xed\xa0\x80", "\"a\\xed\\xa0\\x80\""        },
 	};
 	(void)state;
 	for (size_t i = 0; i < LENGTH(cases); i++) {
