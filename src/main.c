@@ -47,7 +47,7 @@ struct server {
 	struct api api;
 	struct gate_limits limits; /* of each worker */
 	struct worker **workers;
-	size_t n_workers;
+	size_t n_workers; /* with that of --admin-listen */
 };
 
 /* Signals are taken one by one by the main thread; every other thread inherits the mask. */
@@ -389,7 +389,7 @@ serve(const struct options *options)
 	char message[128];
 	snprintf(message, sizeof(message), "listening on %s", server.listeners.url);
 	log_write(LOG_LEVEL_INFO, message, LOG_TEXT("directory", options->directory),
-		LOG_NUMBER("workers", server.n_workers), LOG_TEXT("version", PROMPTD_VERSION),
+		LOG_NUMBER("workers", server.listeners.count), LOG_TEXT("version", PROMPTD_VERSION),
 		LOG_END);
 	if (server.admin.count > 0)
 		log_write(LOG_LEVEL_INFO, "metrics, status and reload have an address of their own",

@@ -139,6 +139,11 @@ class Starts(ServerTest):
         started = [json.loads(l) for l in server.log_lines() if "listening on" in l][0]
         self.assertEqual(started["workers"], 3)
 
+    def test_the_worker_of_the_admin_address_is_not_among_those_of_the_log(self):
+        server = self.serve("--workers", "2", "--admin-listen", "127.0.0.1:0", files={"p.yaml": prompt("x")})
+        started = [json.loads(l) for l in server.log_lines() if "listening on" in l][0]
+        self.assertEqual(started["workers"], 2)
+
     def test_a_flag_goes_before_the_environment(self):
         files = {"p.v1.yaml": prompt("a", labels=["x"]), "p.v2.yaml": prompt("b", labels=["y"])}
         from_environment = self.serve(files=files, env={"PROMPTD_DEFAULT_LABEL": "x"})
