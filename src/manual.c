@@ -23,11 +23,11 @@ static const struct {
 	{"watch", "See\n.Xr inotify 7 ."},
 	{"poll", "A look takes no more than a 200th of the time."},
 	{"git-wait", "A lock that is older is taken for the remains of a git that was killed."},
-	{"min-prompts", "That guards against the accident of an empty volume."},
-	{"workers", "Each has a socket of its own."},
+	{"min-prompts", "Versions of an id count once.\nThat guards against the accident of an empty volume."},
+	{"workers", "Each has a socket of its own.\nThe address of\n.Fl -admin-listen\nhas one more."},
 	{"max-bytes",
 		"A client-side apply keeps a copy in an annotation, which has no more room than the default.\nA file counts as it "
-		"stands in JSON, and with its key twice."},
+		"stands in JSON, with its key twice and 14 bytes more; 1024 are kept for all else."},
 	{"format",
 		"gcc puts each thing that check finds on one line, as compilers do and editors read it; github makes "
 		"annotations of a pull request; markdown makes a comment of what diff finds."},

@@ -315,8 +315,9 @@ explain(const struct publisher *publisher, enum hold hold, const struct snapshot
 				: "all files are gone");
 		break;
 	case HOLD_MIN_PROMPTS:
-		snprintf(out, size, "there are %zu prompts, and --min-prompts is %zu: %s",
-			newest->n_groups, publisher->terms.min_prompts,
+		snprintf(out, size, "there are prompts of %zu id%s, and --min-prompts is %zu: %s",
+			newest->n_groups, newest->n_groups == 1 ? "" : "s",
+			publisher->terms.min_prompts,
 			publisher->published != NULL ? instead : "waiting for more");
 		break;
 	default:

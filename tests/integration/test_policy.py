@@ -95,6 +95,13 @@ class Few(StatusTest):
         wait_until(lambda: server.get("/ready").status == 200, "it is ready")
         self.assertEqual(server.text_of("a"), "a")
 
+    def test_versions_of_an_id_count_once(self):
+        server = self.serve("--min-prompts", "2", files={"a.v1.yaml": prompt("1"), "a.v2.yaml": prompt("2")})
+        wait_until(lambda: any("prompts of 1 id, and --min-prompts is 2" in line for line in server.log_lines()),
+                   "the log says that there are too few")
+        server.write("b.yaml", prompt("b"))
+        server.wait_for_text("b", "b")
+
     def test_an_emptied_directory_is_believed_after_a_while(self):
         server = self.serve("--empty-grace", "1s", files={"p.yaml": prompt("p")})
         server.remove("p.yaml")
