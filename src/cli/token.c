@@ -55,7 +55,8 @@ make_token(const char *name)
 	       "- name: %s\n"
 	       "  sha256: %.*s\n"
 	       "  rights: [read]          # or write, admin\n"
-	       "  # projects: [support]   # only these; all where it is left out\n",
+	       "  # projects: [support]   # only these; all where it is left out\n"
+	       "  # rate_limit: 50        # requests a second; any number where it is left out\n",
 		token, name, (int)sizeof(digits), digits);
 	return EXIT_SUCCESS;
 }
