@@ -13,7 +13,7 @@ from urllib.request import urlopen
 import yaml
 
 from promptd import DEADLINE, STOP_DEADLINE, ServerTest, clean_environment, prompt, wait_until
-from tools import DEPLOY, MONITORING, find_tool, load_yaml, run_tool
+from tools import DEPLOY, MONITORING, ROOT, find_tool, load_yaml, run_tool
 
 RULES = load_yaml(MONITORING / "prometheusrule.yaml")["spec"]
 ALERTS = {rule["alert"]: rule for group in RULES["groups"] for rule in group["rules"]}
@@ -45,6 +45,17 @@ class Alerts(unittest.TestCase):
         shutil.copy(Path(__file__).with_name("alerts.yaml"), directory)
         run_tool("promtool", "test", "rules", directory / "alerts.yaml")
 
+    def test_replicas_are_compared_within_their_job(self):
+        """One Prometheus may ask several deployments, each with prompts of its own."""
+        readme = (ROOT / "README.md").read_text(encoding="utf-8")
+        expressions = [rule["expr"] for rule in ALERTS.values()]
+        expressions += [target["expr"] for panel in PANELS.values() for target in panel["targets"]]
+        expressions += re.findall(r"`([^`]*promptd_snapshot_info[^`]*)`", readme)
+        counting = [e for e in expressions if "digest" in e]
+        self.assertEqual(len(counting), 3)
+        for expression in counting:
+            self.assertIn("count by (job) (count by (job, digest) (promptd_snapshot_info", expression)
+
     def test_each_is_tested_and_says_what_to_do(self):
         tests = Path(__file__).with_name("alerts.yaml").read_text(encoding="utf-8")
         for name, rule in ALERTS.items():
@@ -55,8 +66,42 @@ class Alerts(unittest.TestCase):
             self.assertLessEqual(set(named), {"instance", "job"})
 
 
+def scrape_config(targets):
+    """That of scrape.yaml, by which a Prometheus finds these addresses as the admin ports of pods."""
+    [config] = load_yaml(MONITORING / "scrape.yaml")["scrape_configs"]
+    del config["kubernetes_sd_configs"]  # Debian's Prometheus knows no Kubernetes
+    config["static_configs"] = [
+        {"targets": [target], "labels": {"__meta_kubernetes_namespace": "prompts",
+                                         "__meta_kubernetes_pod_name": pod_name(number),
+                                         "__meta_kubernetes_pod_container_port_name": port}}
+        for number, target in enumerate(targets) for port in ["http", "admin"]]
+    return config
+
+
+def pod_name(number):
+    return f"promptd-{number}"
+
+
+class Scraping(unittest.TestCase):
+    def test_promtool_finds_nothing(self):
+        config = temporary_directory(self.addCleanup) / "prometheus.yml"
+        config.write_text(yaml.safe_dump({"scrape_configs": [scrape_config(["127.0.0.1:9090"])]}), encoding="utf-8")
+        run_tool("promtool", "check", "config", config)
+
+    def test_it_finds_what_the_pod_monitor_does(self):
+        monitor = load_yaml(MONITORING / "podmonitor.yaml")["spec"]
+        [config] = load_yaml(MONITORING / "scrape.yaml")["scrape_configs"]
+        label = "".join(f"{name}={value}" for name, value in monitor["selector"]["matchLabels"].items())
+        self.assertEqual(config["kubernetes_sd_configs"],
+                         [{"role": "pod", "selectors": [{"role": "pod", "label": label}]}])
+        [endpoint] = monitor["podMetricsEndpoints"]
+        self.assertEqual((config["metrics_path"], config["scrape_interval"]), (endpoint["path"], endpoint["interval"]))
+        self.assertEqual([r["regex"] for r in config["relabel_configs"] if r.get("action") == "keep"],
+                         [endpoint["port"]])
+
+
 class Prometheus:
-    """A running Prometheus that asks some ports of loopback, in a directory of its own."""
+    """A running Prometheus that asks some ports of loopback as if they were pods', in a directory of its own."""
 
     def __init__(self, add_cleanup, replicas):
         directory = temporary_directory(add_cleanup)
@@ -64,7 +109,7 @@ class Prometheus:
         targets = [f"127.0.0.1:{replica.port}" for replica in replicas]
         config = {"global": {"scrape_interval": INTERVAL, "evaluation_interval": INTERVAL},
                   "rule_files": ["rules.yaml"],
-                  "scrape_configs": [{"job_name": "promptd", "static_configs": [{"targets": targets}]}]}
+                  "scrape_configs": [{**scrape_config(targets), "scrape_interval": INTERVAL}]}
         (directory / "prometheus.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
         self.log = directory / "log"
         with self.log.open("wb") as log:
@@ -139,7 +184,8 @@ class HealthyReplicas(ServerTest):
         for variable in DASHBOARD["templating"]["list"]:
             if variable["type"] == "query":
                 metric, label = re.fullmatch(r"label_values\((\w+), (\w+)\)", variable["query"]["query"]).groups()
-                self.assertEqual({s["metric"][label] for s in self.prometheus.query(metric)}, {"promptd"})
+                self.assertEqual({s["metric"][label] for s in self.prometheus.query(metric)},
+                                 {"prompts/promptd"})
 
     def test_each_alert_looks_at_what_there_is(self):
         for name, rule in ALERTS.items():
@@ -162,7 +208,7 @@ class BrokenReplica(ServerTest):
         broken.wait_for_problem("refund.yaml")
         broken.write("support/more.yaml", prompt("More"))
         broken.wait_for_text("support/more", "More")
-        instance = f"127.0.0.1:{broken.port}"
+        instance = pod_name(0)
         wanted = {("PromptdReloadFailed", instance), ("PromptdFilesStale", instance),
                   ("PromptdReplicasDiffer", None)}
         wait_until(lambda: prometheus.alerts().keys() == wanted, f"just these alerts come up: {wanted}")
