@@ -70,6 +70,13 @@ class Variant:
 
 
 class Manifests(unittest.TestCase):
+    def test_the_readme_applies_what_there_is(self):
+        readme = (ROOT / "README.md").read_text(encoding="utf-8")
+        applied = set(re.findall(r"kubectl apply -k ([\w-]+)", readme))
+        self.assertEqual(applied, {*VARIANTS, "monitoring"})
+        for path in re.findall(r"`((?:base|configmaps|git-sync|monitoring)/\S+)`", readme):
+            self.assertTrue((KUBERNETES / path).is_file(), path)
+
     def test_they_fit_the_schemas_of_kubernetes(self):
         for name in VARIANTS:
             for version in VERSIONS:
@@ -278,24 +285,25 @@ class FromConfigMaps(VariantTest):
         self.assertEqual(server.wait_for_exit(grace), 0)
         self.assertGreaterEqual(time.monotonic() - began, delay)
 
-    def test_the_readmes_line_tells_whether_a_server_serves_a_directory(self):
+    def test_the_readmes_lines_wait_for_a_server_to_serve_a_directory(self):
         server = self.start("configmaps", drain_delay="0s")
         readme = (ROOT / "README.md").read_text(encoding="utf-8")
-        line = re.search(r"^until (curl .*); do sleep \d+; done$", readme, re.MULTILINE)[1]
-        line = line.replace("http://promptd:8080", f"http://127.0.0.1:{server.port}")
+        lines = re.search(r"^promptd check .*\ntimeout 300 .* sleep 5; done'$", readme, re.MULTILINE)[0]
+        lines = lines.replace("http://promptd:8080", f"http://127.0.0.1:{server.port}")
+        path = os.pathsep.join([str(Path(binary()).parent), os.environ["PATH"]])
 
-        def serves(directory):
-            script = line.replace("--dir prompts.d", f"--dir {directory}")
-            self.assertNotEqual(script, line)
-            path = os.pathsep.join([str(Path(binary()).parent), os.environ["PATH"]])
+        def wait_for(directory, seconds):
+            script = lines.replace(" prompts.d", f" {directory}")
+            script = script.replace("timeout 300", f"timeout {seconds}").replace("sleep 5", "sleep 0.1")
             return subprocess.run(["bash", "-c", script], check=False, capture_output=True,
-                                  env={**clean_environment(), "PATH": path, "TOKEN": "good"}).returncode == 0
+                                  env={**clean_environment(), "PATH": path, "TOKEN": "good"}).returncode
 
-        self.assertTrue(serves(self.volume("prompts")))
+        self.assertEqual(wait_for(self.volume("prompts"), DEADLINE), 0)
         other = self.home / "other"
-        other.mkdir()
-        (other / "p.yaml").write_text(prompt("another"), encoding="utf-8")
-        self.assertFalse(serves(other))
+        write_files(other, {"p.yaml": prompt("another")})
+        self.assertEqual(wait_for(other, 1), 124)
+        write_files(other, {"bad.yaml": "prompt_template: ["})
+        self.assertEqual(wait_for(other, 1), 1)
 
 
 class FromGit(VariantTest):
