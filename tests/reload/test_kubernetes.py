@@ -116,6 +116,15 @@ class Projections(VolumeTest):
                     server.wait_for_served(allowed[-1])
         watched.check_sets(allowed)
 
+    def test_D3_a_volume_inside_another_is_passed_over(self):
+        """As the README says: only what ..data leads to counts, and a mount below is not there."""
+        volume = self.volume()
+        server = self.serve_volume(volume)
+        ConfigMap(volume.directory / "inner").project(payload_of(["a"], "r0"))
+        self.check_projection(server, volume, "r1")
+        self.assertEqual(server.get("/prompts/inner%2Fa").status, 404)
+        self.assertEqual(server.problems(), [])
+
     def test_D4_keys_added_before_the_swap(self):
         volume = self.volume(visible_first=True, delay=GAP)
         server = self.serve_volume(volume, *EAGER)
