@@ -1,11 +1,16 @@
 """How tools/bench comes from what it measured to what it says."""
+import os
 import unittest
 from pathlib import Path
+from types import SimpleNamespace
 
 import hotpath
+import loading
 import noise
+import serving
 from client import parse_wrk
 from judge import MET, MISSED, NOISY, Measured, exact, judge, outside, ratios, summarize
+from process import parse_stat, written_bytes
 from prompts import BYTES, as_yaml
 from report import BEGIN, END, Row, Table, as_markdown, as_text, between_marks, exit_code
 
@@ -115,6 +120,47 @@ class Noise(unittest.TestCase):
             noise.spin()
         self.assertGreaterEqual(watch.disturbance.slowness, 1.0)
         self.assertGreaterEqual(watch.disturbance.foreign, 0.0)
+
+
+    def test_processors_that_are_not_ours_do_not_count(self):
+        stat = "cpu 111 0 0 0 0 0 0 111\ncpu0 1 2 3 90 90 4 5 6 7 8\ncpu1 10 0 0 0 0 0 0 5 0 0\ncpu10 100 0 0 0 0 0 0 100\nctxt 1\n"
+        self.assertEqual([parse_stat(stat, cpus) for cpus in ([0], [0, 1])], [(15, 6), (25, 11)])
+
+
+class Growth(unittest.TestCase):
+    def test_many_connections_are_held_against_the_usual_number_of_them(self):
+        # A lone connection is the dearest: against it nothing would rise.
+        costs = {1: 24.0, 32: 10.0, 1000: 14.0}
+        *_, last = serving.growth_rows("connections", {size: {serving.PROMPTD: rounds([cost] * 9)} for size, cost in costs.items()})
+        self.assertEqual((last.what, last.judged.median, last.verdict), ("1,000 connections, to 32", 1.4, MISSED))
+
+    def test_what_rises_less_than_it_varies_is_noise(self):
+        measured = {32: [10.0] * 9, 1000: [9.0, 10.0, 11.0, 12.0, 13.0, 9.0, 10.0, 11.0, 12.0]}
+        *_, last = serving.growth_rows("connections", {size: {serving.PROMPTD: rounds(values)} for size, values in measured.items()})
+        self.assertEqual(last.verdict, NOISY)
+
+    def test_what_is_written_tells_how_many_were_answered(self):
+        with open(os.devnull, "wb", buffering=0) as file:
+            before = written_bytes(os.getpid())
+            for _ in range(3):
+                file.write(b"." * 603)
+        self.assertEqual(written_bytes(os.getpid()) - before, 3 * 603)
+
+
+class Loading(unittest.TestCase):
+    def setUp(self):
+        own = [rounds([200.0] * 9), rounds([100.0] * 9)]
+        floors = {(loading.FLOOR, size): [rounds([100.0] * 9)] * 2 for size in loading.JUDGED_SIZES}
+        self.loads = SimpleNamespace(of=lambda _: own, rounds=floors)
+
+    def test_no_two_rows_have_the_same_name(self):
+        names = [row.what for row in loading.load_rows(self.loads, loading.JUDGED_SIZES)]
+        self.assertEqual(len(names), 6)
+        self.assertEqual(sorted(set(names)), sorted(names))
+
+    def test_an_edit_is_beside_its_share_of_the_parsing(self):
+        row = loading.edit_row(self.loads, {10_000: SimpleNamespace(cpus=rounds([1.2]))})
+        self.assertEqual([summary.median for summary in row.figures.values()], [1200.0, 10.0])
 
 
 class Tables(unittest.TestCase):

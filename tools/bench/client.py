@@ -1,4 +1,5 @@
 """Those who ask: wrk for many at once, and one who asks again when answered."""
+import contextlib
 import re
 import socket
 import subprocess
@@ -85,8 +86,7 @@ def parse_wrk(text):
     return Load(int(requests[1]), float(p99[1]) * UNITS[p99[2]])
 
 
-def wrk(server, path, seconds, connections=32, headers=(), script=None, arguments=(), cpu=None):
-    """Ask a server over so many connections for so long; each asks again as soon as it is answered."""
+def wrk_command(server, path, seconds, connections=32, headers=(), script=None, arguments=(), cpu=None):
     command = ["taskset", "-c", str(cpu)] if cpu is not None else []
     command += ["wrk", "--latency", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s",
                 "--timeout", "30s", "-H", TOKEN_HEADER]
@@ -94,7 +94,22 @@ def wrk(server, path, seconds, connections=32, headers=(), script=None, argument
         command += ["-H", header]
     if script:
         command += ["--script", str(Path(__file__).parent / script)]
-    command.append(f"http://127.0.0.1:{server.port}{path}")
-    if arguments:
-        command += ["--", *map(str, arguments)]
+    command.append(f"{server.scheme}://127.0.0.1:{server.port}{path}")
+    return command + (["--", *map(str, arguments)] if arguments else [])
+
+
+def wrk(*arguments, **load):
+    """Ask a server over so many connections for so long; each asks again as soon as it is answered."""
+    command = wrk_command(*arguments, **load)
     return parse_wrk(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+@contextlib.contextmanager
+def asking(server, path, **load):
+    """The same, for as long as the block takes."""
+    process = subprocess.Popen(wrk_command(server, path, 3600, **load), stdout=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()

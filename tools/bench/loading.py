@@ -10,14 +10,13 @@ from noise import calmly
 from process import cpu_seconds, memory_bytes
 from prompts import as_yaml, edit, prompt_id
 from report import Row, Table
-from servers import CPUS, DEADLINE, PATH, PEERS
+from servers import CPUS, PATH, PEERS, ROUTE, wait_until
 
 PROMPTD, FLOOR = "promptd", "libyaml alone"
 JUDGED_SIZES = (10_000, 100_000)
 WINDOW = 1.0  # seconds at rest
 RESTING = 0.005  # of a processor
 EDITS, PAUSE = 5, 0.2  # seconds from one edit to the next
-LOOKUPS = "/beta/litellm_prompt_management"
 
 
 def ms(seconds):
@@ -76,7 +75,7 @@ def load_rows(loads, sizes):
     for size in (size for size in sizes if size in JUDGED_SIZES):
         own, floor = loads.of(("yaml", size)), loads.rounds[FLOOR, size]
         for i, (what, limit) in enumerate((("CPU", 2.0), ("time", 1.1))):
-            rows.append(Row(f"{what} to load {size:,} YAML prompts", "ms",
+            rows.append(Row(f"{what} to load {size:,} YAML prompts, to libyaml", "ms",
                             {PROMPTD: summarize(own[i]), FLOOR: summarize(floor[i])}, ratios(own[i], floor[i]),
                             limit))
     json = loads.of(("json", 10_000))[0]
@@ -84,19 +83,11 @@ def load_rows(loads, sizes):
                     ratios(json, loads.of(("yaml", 10_000))[0]), 1.0))
     if 100_000 in sizes:
         wall = summarize(loads.of(("yaml", 100_000))[1])
-        rows.append(Row("time to load 100,000 YAML prompts", "ms", {PROMPTD: wall}, wall, 3000, "ms"))
+        rows.append(Row("time to load 100,000 YAML prompts, of itself", "ms", {PROMPTD: wall}, wall, 3000, "ms"))
     return rows
 
 
 # One edit
-
-def wait_until(predicate, what):
-    end = time.monotonic() + DEADLINE
-    while not predicate():
-        if time.monotonic() > end:
-            raise RuntimeError(f"not within {DEADLINE:g} s: {what}")
-        time.sleep(0.0005)
-
 
 def cpu_ms_of(server, seconds):
     """What a server computes from now on for so long."""
@@ -110,8 +101,12 @@ class Edits:
 
     def __init__(self, server, directory, size):
         self.server, self.directory, self.number, self.seed = server, directory, size // 2, 0
-        self.request = request_bytes(f"{LOOKUPS}?prompt_id={prompt_id(self.number)}")
-        wait_until(lambda: cpu_ms_of(server, WINDOW) < RESTING * ms(WINDOW), "the server rests")
+        self.request = request_bytes(f"{ROUTE}?prompt_id={prompt_id(self.number)}")
+        wait_until(self.is_resting, "the server rests")
+
+    def is_resting(self):
+        self.idle = cpu_ms_of(self.server, WINDOW) / WINDOW
+        return self.idle < ms(RESTING)
 
     def edit(self):
         self.seed += 1
@@ -128,12 +123,11 @@ class Edits:
 
     def cpu_ms(self):
         """What the server computes for an edit that nobody asks for meanwhile, beyond what it does at rest."""
-        idle = cpu_ms_of(self.server, WINDOW) / WINDOW
         begun, before = time.perf_counter(), cpu_seconds(self.server.pid)
         for _ in range(EDITS):
             self.edit_and_wait()
         spent = ms(cpu_seconds(self.server.pid) - before)
-        return (spent - idle * (time.perf_counter() - begun)) / EDITS
+        return (spent - self.idle * (time.perf_counter() - begun)) / EDITS
 
     def edit_and_wait(self):
         """Edit, and look now and then whether that is served."""
@@ -155,20 +149,28 @@ class Size:
         with bench.promptd(directory=directory) as server:
             self.resident = Measured(memory_bytes(server.pid)[0] / 1e6)
             edits = Edits(server, directory, size)
-            self.latencies = [calmly(edits.latency_ms, [server.pid]) for _ in range(effort.edits)]
-            self.cpus = [calmly(edits.cpu_ms, [server.pid]) for _ in range(effort.edits)]
+            self.cpus = [calmly(edits.cpu_ms, [server.pid]) for _ in range(effort.size_rounds)]
+            self.latencies = [calmly(edits.latency_ms, [server.pid]) for _ in range(effort.size_rounds)]
             server.pin(CPUS[-1:])
-            self.lookups = [calmly(lambda: self.lookup_us(server, size), [server.pid]) for _ in range(effort.rounds)]
+            self.lookups = [calmly(lambda: self.lookup_us(server, size), [server.pid]) for _ in range(effort.size_rounds)]
 
     @staticmethod
     def lookup_us(server, size):
         before = cpu_seconds(server.pid)
-        done = wrk(server, LOOKUPS, 1, script="lookup.lua", arguments=[size], cpu=CPUS[0])
+        done = wrk(server, ROUTE, 1, script="lookup.lua", arguments=[size], cpu=CPUS[0])
         return 1e6 * (cpu_seconds(server.pid) - before) / done.requests
 
 
-def growth_table(bench, effort, loads):
-    sizes = {size: Size(bench, effort, size) for size in effort.sizes}
+def edit_row(loads, sizes):
+    """What an edit costs, beside what libyaml needs for one file of so many."""
+    size = 10_000
+    edits, floor = ([Measured(1e3 * m.value / count, m.calm) for m in measured]
+                    for measured, count in ((sizes[size].cpus, 1), (loads.rounds[FLOOR, size][0], size)))
+    return Row(f"CPU of an edit among {size:,} prompts, and of parsing one", "µs",
+               {PROMPTD: summarize(edits), FLOOR: summarize(floor)})
+
+
+def growth_table(loads, sizes):
     names = {size: f"{size:,}" for size in sizes}
 
     def row(what, unit, rounds, key=()):
@@ -224,5 +226,6 @@ def latency_rows(bench, effort):
 
 def measure(bench, effort):
     loads = Loads(bench, effort)
-    rows = load_rows(loads, effort.sizes) + latency_rows(bench, effort)
-    return [Table("Loading", (PROMPTD, FLOOR, "at rest"), rows), growth_table(bench, effort, loads)]
+    sizes = {size: Size(bench, effort, size) for size in effort.sizes}
+    rows = [*load_rows(loads, sizes), edit_row(loads, sizes), *latency_rows(bench, effort)]
+    return [Table("Loading", (PROMPTD, FLOOR, "at rest"), rows), growth_table(loads, sizes)]

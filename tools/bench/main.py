@@ -16,7 +16,7 @@ import noise
 import report
 import serving
 import starting
-from servers import ROOT, Bench
+from servers import CPUS, ROOT, Bench
 
 PARTS = {"serving": serving.measure, "loading": loading.measure, "memory": memory.measure, "start": starting.measure}
 
@@ -25,34 +25,37 @@ PARTS = {"serving": serving.measure, "loading": loading.measure, "memory": memor
 class Effort:
     """How much is measured, and for how long."""
     rounds: int
-    growth_rounds: int
+    size_rounds: int
     tries: int
     seconds: int
+    window: float
     pace_seconds: int
     connections: tuple
     workers: tuple
     sizes: tuple
-    edits: int
     reloads: int
     starts: int
 
 
-FULL = Effort(rounds=15, growth_rounds=6, tries=3, seconds=1, pace_seconds=3, connections=(1, 10, 100, 1000), workers=(1, 2, 4),
-              sizes=(10, 1000, 10_000, 100_000), edits=7, reloads=1000, starts=50)
-QUICK = Effort(rounds=3, growth_rounds=1, tries=1, seconds=1, pace_seconds=1, connections=(10, 1000), workers=(1, 2),
-               sizes=(10, 10_000), edits=1, reloads=20, starts=5)
+FULL = Effort(rounds=15, size_rounds=7, tries=3, seconds=1, window=0.3, pace_seconds=2, connections=(1, 32, 200, 1000),
+              workers=(1, 2, 4), sizes=(10, 1000, 10_000, 100_000), reloads=1000, starts=50)
+QUICK = Effort(rounds=3, size_rounds=1, tries=1, seconds=1, window=0.3, pace_seconds=1, connections=(32, 1000),
+               workers=(1, 2), sizes=(10, 10_000), reloads=20, starts=5)
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(prog="tools/bench/run", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds, smaller sizes")
     parser.add_argument("--only", choices=PARTS, action="append", help="a part; may be given again")
-    parser.add_argument("--check", action="store_true", help="hold the instructions against the recorded ones, and no more")
+    parser.add_argument("--check", action="store_true",
+                        help="hold the instructions, by those of bare evhttp, against the recorded ones, and no more")
     parser.add_argument("--record", action="store_true", help="record the instructions, and no more")
     parser.add_argument("--write", action="store_true", help="put what was measured into README.md, with plots")
     arguments = parser.parse_args()
     if arguments.write and (arguments.quick or arguments.only):
         parser.error("--write needs all of it, measured at length")
+    if len(CPUS) < 2 and not (arguments.check or arguments.record):
+        parser.error("two processors are wanted, one for the servers and one for those who ask")
     return arguments
 
 
@@ -99,6 +102,8 @@ def main():
         if arguments.check:
             return hotpath.check(bench)
         tables = measure(bench, arguments.only or PARTS, QUICK if arguments.quick else FULL)
+    if arguments.quick:
+        print("--quick: too few rounds for 95 %; a range reaches from the lowest to the highest")
     (ROOT / "build/bench.json").write_text(json.dumps(report.as_json(tables), indent=1, ensure_ascii=False) + "\n",
                                            encoding="utf-8")
     if arguments.write:

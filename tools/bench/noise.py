@@ -1,6 +1,6 @@
 """Whether the machine did anything else while something was measured.
 
-Two witnesses: the time that processors spent on others than the measured (the machine's busy time less that of the servers and
+Two witnesses: the time that our processors spent on others than the measured (their busy time less that of the servers and
 of this process and its children) or that the hypervisor took away, and a loop of fixed length, which takes longer than it
 did of late where a neighbour has the caches, or the clock is slower.
 """
@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 from judge import Measured
 from process import cpu_seconds, machine_seconds
+from servers import CPUS
 
-FOREIGN = 0.05  # of the time of all processors
+FOREIGN = 0.05  # of the time of the processors that we may use
 SLOWER = 1.10  # than the median of the last loops
 
 tries = 3  # until a measurement that was disturbed is taken as it is
@@ -42,9 +43,9 @@ class Disturbance:
 
 
 def foreign_share(busy, own, stolen, wall):
-    """Of the time of all processors, what was not ours. The machine counts in ticks, one of which may be off for each."""
-    tick = os.cpu_count() / os.sysconf("SC_CLK_TCK")
-    return max(0.0, busy - own + stolen - tick) / (wall * os.cpu_count())
+    """Of our processors' time, what was not ours. The machine counts in ticks, one of which may be off for each."""
+    tick = len(CPUS) / os.sysconf("SC_CLK_TCK")
+    return max(0.0, busy - own + stolen - tick) / (wall * len(CPUS))
 
 
 seen = []  # of each measurement that was taken
@@ -64,12 +65,12 @@ class Watch:
 
     def __enter__(self):
         self.spins.append(spin())
-        self.begun, self.own, self.machine = time.monotonic(), self.own_seconds(), machine_seconds()
+        self.begun, self.own, self.machine = time.monotonic(), self.own_seconds(), machine_seconds(CPUS)
         return self
 
     def __exit__(self, *_):
         wall, own = time.monotonic() - self.begun, self.own_seconds() - self.own
-        busy, stolen = (now - then for now, then in zip(machine_seconds(), self.machine))
+        busy, stolen = (now - then for now, then in zip(machine_seconds(CPUS), self.machine))
         self.spins.append(spin())
         slowest = max(self.spins[-2], self.spins[-1])
         self.disturbance = Disturbance(foreign_share(busy, own, stolen, wall), slowest / statistics.median(self.spins))

@@ -24,9 +24,9 @@ def errors(summaries):
 
 
 def plain_ticks(axes, numbers):
-    """Each number that was measured at its place, as it is read aloud."""
+    """Each number that was measured at its place; thousands as k, or they touch."""
     axes.minorticks_off()
-    axes.set_xticks(numbers, [f"{number:,}" for number in numbers])
+    axes.set_xticks(numbers, [f"{number // 1000}k" if number >= 1000 else f"{number}" for number in numbers])
 
 
 def save(figure, name):

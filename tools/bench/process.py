@@ -1,4 +1,4 @@
-"""What a process has used: processor time to the nanosecond, memory, system calls."""
+"""What a process has used: processor time to the nanosecond, memory, and what it wrote."""
 import ctypes
 import os
 import re
@@ -24,9 +24,20 @@ def memory_bytes(pid):
     return sizes["Rss"], sizes["Pss"], sizes["Private_Clean"] + sizes["Private_Dirty"]
 
 
-def machine_seconds():
-    """(busy, stolen) seconds of all processors since the machine started."""
-    ticks = [int(field) for field in Path("/proc/stat").read_text(encoding="ascii").split("\n")[0].split()[1:]]
-    user, nice, system, _, _, interrupts, soft, steal = ticks[:8]
-    hertz = os.sysconf("SC_CLK_TCK")
-    return (user + nice + system + interrupts + soft) / hertz, steal / hertz
+def written_bytes(pid):
+    """What a process has written since it started, to sockets too, by write, writev and sendfile."""
+    return int(re.search(r"^wchar: (\d+)$", Path(f"/proc/{pid}/io").read_text(encoding="ascii"), re.MULTILINE)[1])
+
+
+def parse_stat(text, cpus):
+    """(busy, stolen) ticks of these processors, from what is in /proc/stat."""
+    found = {name: list(map(int, ticks)) for name, *ticks in map(str.split, text.split("\n")[:-1]) if name.startswith("cpu")}
+    total = [sum(column) for column in zip(*(found[f"cpu{cpu}"] for cpu in cpus))]
+    user, nice, system, _, _, interrupts, soft, steal = total[:8]
+    return user + nice + system + interrupts + soft, steal
+
+
+def machine_seconds(cpus):
+    """(busy, stolen) seconds of these processors since the machine started."""
+    ticks = parse_stat(Path("/proc/stat").read_text(encoding="ascii"), cpus)
+    return [count / os.sysconf("SC_CLK_TCK") for count in ticks]

@@ -81,7 +81,7 @@ def as_json(tables):
 
 
 def exit_code(tables):
-    """0: every target met; 1: one missed; 3: for one, nothing can be said on this machine."""
+    """0: every target met; 1: one missed, whatever else; 3: none missed, but for one nothing can be said on this machine."""
     verdicts = {row.verdict for table in tables for row in table.rows}
     if MISSED in verdicts:
         return 1

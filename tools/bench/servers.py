@@ -22,8 +22,9 @@ NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin")
 PROMPTS_D = ROOT / "prompts.d"
 TOKEN = "bench"
 PROMPT_ID = "hello-world-prompt"
-PATH = f"/beta/litellm_prompt_management?prompt_id={PROMPT_ID}"
-ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)")
+ROUTE = "/beta/litellm_prompt_management"
+PATH = f"{ROUTE}?prompt_id={PROMPT_ID}"
+ADDRESS = re.compile(r"(https?)://127\.0\.0\.1:(\d+)")
 DEADLINE = 60.0
 
 # The last processor is the servers', the first that of those who ask.
@@ -34,6 +35,7 @@ class Server:
     """A running server; as a context manager it is ended with SIGTERM. Its log is a file that is soon forgotten."""
 
     def __init__(self, name, command, port=None, env=None, cpus=None):
+        self.scheme = "http"
         self.name, self.command, self.port, self.cpus = name, [str(part) for part in command], port, cpus
         self.env = {**{k: v for k, v in os.environ.items() if not k.startswith("PROMPTD")}, **(env or {})}
 
@@ -73,7 +75,8 @@ class Server:
     def find_port(self):
         """Where it says that it listens; nginx says nothing, and was told."""
         found = None if self.port else ADDRESS.search(self.read_log())
-        self.port = int(found[1]) if found else self.port
+        if found:
+            self.scheme, self.port = found[1], int(found[2])
         return self.port
 
     def is_listening(self):
@@ -95,6 +98,14 @@ class Server:
         """Keep all its threads on these processors from now on."""
         for thread in os.listdir(f"/proc/{self.pid}/task"):
             os.sched_setaffinity(int(thread), cpus)
+
+
+def wait_until(predicate, what):
+    end = time.monotonic() + DEADLINE
+    while not predicate():
+        if time.monotonic() > end:
+            raise RuntimeError(f"not within {DEADLINE:g} s: {what}")
+        time.sleep(0.0005)
 
 
 def free_port():
@@ -158,6 +169,13 @@ class Bench:
     def promptd_with_access_log(self, cpus=None):
         return self.promptd("--access-log", cpus=cpus, name="promptd --access-log")
 
+    def promptd_with_tls(self, cpus=None):
+        """With a certificate that nobody else signed, which is all the same to wrk."""
+        certificate, key = self.scratch / "certificate.pem", self.scratch / "key.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                        "-subj", "/CN=localhost", "-keyout", key, "-out", certificate], check=True, capture_output=True)
+        return self.promptd("--tls-cert", certificate, "--tls-key", key, cpus=cpus, name="promptd over TLS")
+
     def bare_evhttp(self, wrapper=(), cpus=None):
         return Server("bare evhttp", [*wrapper, PEERS / "bare_evhttp", self.scratch / "reply"], cpus=cpus)
 
@@ -186,7 +204,7 @@ http {{
   uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
   server {{
     listen 127.0.0.1:{port};
-    location = /beta/litellm_prompt_management {{
+    location = {ROUTE} {{
       alias {self.scratch}/answer.json; types {{}} default_type application/json; {headers}
     }}
   }}

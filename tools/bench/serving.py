@@ -1,43 +1,51 @@
 """What answering a request costs: CPU time, user instructions and system calls, beside the peers'."""
 import contextlib
 import json
+import time
 
-from client import request_bytes, wrk
+from client import asking, request_bytes, wrk
 from instructions import count_instructions, count_system_calls, UNCONFINED
 from judge import exact, ratios, summarize
 from noise import calmly
-from process import cpu_seconds
+from process import cpu_seconds, written_bytes
 from report import Row, Table
-from servers import CPUS, PATH
+from servers import CPUS, PATH, wait_until
 
-PROMPTD, LOGGING, EVHTTP, EPOLL, NGINX, FASTAPI = (
-    "promptd", "promptd --access-log", "bare evhttp", "epoll loop", "nginx", "FastAPI")
+PROMPTD, LOGGING, TLS, EVHTTP, EPOLL, NGINX, FASTAPI = (
+    "promptd", "promptd --access-log", "promptd over TLS", "bare evhttp", "epoll loop", "nginx", "FastAPI")
 COLUMNS = (PROMPTD, EVHTTP, EPOLL, NGINX, FASTAPI)
+WARM = 10  # answers over each connection, before it counts
+USUAL = 32  # connections
+
+# What the largest is held against; a lone connection is the dearest, as each of its requests is waited for.
+BASES = {"connections": USUAL, "workers": 1}
 
 
-def asked(server, seconds, pinned, load):
-    """(CPU seconds, requests) of a server that is asked for so long."""
-    before = cpu_seconds(server.pid)
-    done = wrk(server, PATH, seconds, cpu=CPUS[0] if pinned else None, **load)
-    spent = cpu_seconds(server.pid) - before
-    server.forget_log()
-    return spent, done.requests
-
-
-def microseconds(server, seconds, pinned=True, **load):
+def microseconds(server, seconds, **load):
     """The CPU time of one request, connecting included."""
     def once():
-        spent, requests = asked(server, seconds, pinned, load)
-        return 1e6 * spent / requests
+        before = cpu_seconds(server.pid)
+        done = wrk(server, PATH, seconds, cpu=CPUS[0], **load)
+        spent = cpu_seconds(server.pid) - before
+        server.forget_log()
+        return 1e6 * spent / done.requests
 
     return calmly(once, [server.pid])
 
 
-def microseconds_connected(server, seconds, **load):
-    """The CPU time of one request without connecting: what a longer time took more than a shorter one."""
+def microseconds_connected(server, seconds, connections, cpu):
+    """The CPU time of one request over connections that were all asked over before; what is written tells how many it were."""
+    with server.client() as client:
+        length = len(client.ask(request_bytes(PATH)).bytes)
+
     def once():
-        (short, few), (long, many) = (asked(server, factor * seconds, True, load) for factor in (1, 2))
-        return 1e6 * (long - short) / (many - few)
+        first = written_bytes(server.pid)
+        with asking(server, PATH, connections=connections, cpu=cpu):
+            wait_until(lambda: written_bytes(server.pid) - first > WARM * connections * length, f"{server.name} answers")
+            before, cpu_before = written_bytes(server.pid), cpu_seconds(server.pid)
+            time.sleep(seconds)
+            spent, written = cpu_seconds(server.pid) - cpu_before, written_bytes(server.pid) - before
+        return 1e6 * spent * length / written
 
     return calmly(once, [server.pid])
 
@@ -61,13 +69,16 @@ def side_by_side(bench, effort):
     """{server: its rounds}, each measured in turn."""
     cpus = CPUS[-1:]
     servers = (bench.promptd(cpus=cpus), bench.bare_evhttp(cpus=cpus), bench.promptd_with_access_log(cpus=cpus),
-               bench.bare_epoll(cpus=cpus), bench.nginx(cpus=cpus), bench.fastapi(cpus=cpus))
+               bench.promptd_with_tls(cpus=cpus), bench.bare_epoll(cpus=cpus), bench.nginx(cpus=cpus),
+               bench.fastapi(cpus=cpus))
     rounds = {server.name: [] for server in servers}
     rounds["304"] = []
     unchanged = [f"If-None-Match: {bench.reply.header('ETag')}"]
     with contextlib.ExitStack() as stack:
         for server in servers:
-            check_peer(bench, stack.enter_context(server))
+            stack.enter_context(server)
+            if server.name != TLS:
+                check_peer(bench, server)
         for _ in range(effort.rounds):
             for server in servers:
                 rounds[server.name].append(microseconds(server, effort.seconds))
@@ -85,6 +96,7 @@ def cpu_rows(bench, effort):
         Row("the same, to nginx", "µs", {PROMPTD: figures[PROMPTD], NGINX: figures[NGINX]},
             ratios(rounds[PROMPTD], rounds[NGINX])),
         Row("CPU with `--access-log`, to bare evhttp", "µs", logging, ratios(rounds[LOGGING], rounds[EVHTTP]), 1.25),
+        Row("CPU over TLS, to plain", "µs", {PROMPTD: figures[TLS]}, ratios(rounds[TLS], rounds[PROMPTD])),
         Row("CPU of a 304, to a 200", "µs", {PROMPTD: figures["304"]}, ratios(rounds["304"], rounds[PROMPTD]))]
 
 
@@ -118,15 +130,16 @@ def in_turn(effort, sizes, servers, cost):
             for server in servers(size):
                 stack.enter_context(server)
                 rounds[size][server] = []
-        for _ in range(effort.growth_rounds):
+        for _ in range(effort.rounds):
             for size in sizes:
                 for server, measured in rounds[size].items():
                     measured.append(cost(server, size))
     return {size: {server.name: measured for server, measured in rounds[size].items()} for size in sizes}
 
 
-def growth_rows(what, rounds, base):
+def growth_rows(what, rounds):
     """Rows over sizes, to bare evhttp where it was asked, and the largest to the base."""
+    base = BASES[what]
     rows = [Row(f"CPU of a GET, {size:,} {what if size > 1 else what[:-1]}", "µs",
                 {name: summarize(values) for name, values in measured.items()},
                 ratios(measured[PROMPTD], measured[EVHTTP]) if EVHTTP in measured else None,
@@ -142,13 +155,13 @@ def connection_rows(bench, effort):
     return growth_rows("connections", in_turn(
         effort, effort.connections,
         lambda _: (bench.promptd(cpus=cpus), bench.bare_evhttp(cpus=cpus), bench.bare_epoll(cpus=cpus)),
-        lambda server, size: microseconds_connected(server, effort.seconds, connections=size)), 10)
+        lambda server, size: microseconds_connected(server, effort.window, size, CPUS[0])))
 
 
 def worker_rows(bench, effort):
     return growth_rows("workers", in_turn(
         effort, effort.workers, lambda size: (bench.promptd(workers=size),),
-        lambda server, _: microseconds(server, effort.seconds, pinned=False)), 1)
+        lambda server, _: microseconds_connected(server, effort.window, USUAL, None)))
 
 
 def measure(bench, effort):
