@@ -219,21 +219,23 @@ on_early_end(int number)
 	_exit(EXIT_SUCCESS);
 }
 
-/* Load the first prompts. A signal that ends the server ends it at once: there is nothing to be finished yet, and a file server
- * that hangs could keep it for ever. */
+/* Have the first prompts loaded. A signal that ends the server ends it at once: there is nothing to be finished yet, and a file
+ * server that hangs could keep it for ever. */
 static int
 load(struct server *server, const struct options *options, struct error *error)
 {
 	sigset_t ends;
+	if (options->writable)
+		writer_sweep(options->directory);
+	if (reloader_start(server->reloader, error) != 0)
+		return -1;
 	sigemptyset(&ends);
 	sigaddset(&ends, SIGINT);
 	sigaddset(&ends, SIGTERM);
 	signal(SIGINT, on_early_end);
 	signal(SIGTERM, on_early_end);
 	pthread_sigmask(SIG_UNBLOCK, &ends, NULL);
-	if (options->writable)
-		writer_sweep(options->directory);
-	int result = reloader_load(server->reloader, error);
+	int result = reloader_await(server->reloader, error);
 	pthread_sigmask(SIG_BLOCK, &ends, NULL);
 	return result;
 }
@@ -291,9 +293,7 @@ start(struct server *server, const struct options *options, struct error *error)
 	if (confine(&server->sandbox, options, error) != 0 ||
 		start_all_workers(server, options, error) != 0)
 		return -1;
-	if (load(server, options, error) != 0)
-		return -1;
-	return reloader_start(server->reloader, error);
+	return load(server, options, error);
 }
 
 static void

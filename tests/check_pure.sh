@@ -3,7 +3,7 @@
 set -eu
 pure='malloc|calloc|realloc|free|mem[a-z]+|str[a-z0-9_]+|snprintf|vsnprintf|qsort|bsearch
 sprintf|fnmatch|tsearch|tfind|tdestroy|abort|__assert_fail|__stack_chk_fail|__errno_location
-pthread_mutex_[a-z]+|yaml_[a-z_]+|cJSON_[A-Za-z]+|EVP_[A-Za-z0-9_]+|CRYPTO_memcmp|inet_pton
+pthread_mutex_[a-z]+|yaml_[a-z_]+|cJSON_[A-Za-z]+|nettle_[a-z0-9_]+|inet_pton
 __(asan|ubsan|tsan|sanitizer|gcov)_.*|_GLOBAL_OFFSET_TABLE_'
 pure=$(echo "$pure" | paste -sd'|')
 own=$(nm -g --defined-only "$1" | awk 'NF == 3 {print $3}' | sort -u)

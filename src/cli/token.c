@@ -42,14 +42,13 @@ make_token(const char *name)
 	format_token(bytes, text);
 	snprintf(token, sizeof(token), "pd_%s", text);
 	struct digest *digest = digest_new();
-	if (digest != NULL)
-		digest_add(digest, token, strlen(token));
-	bool failed = digest == NULL || digest_take(digest, digest_bytes) != 0;
-	digest_free(digest);
-	if (failed) {
+	if (digest == NULL) {
 		page_fail("out of memory");
 		return EXIT_FAILURE;
 	}
+	digest_add(digest, token, strlen(token));
+	digest_take(digest, digest_bytes);
+	digest_free(digest);
 	text_put_hex(digits, digest_bytes, DIGEST_BYTES);
 	printf("%s\n\nThat is the token; it is kept nowhere. In the tokens file:\n\n"
 	       "- name: %s\n"

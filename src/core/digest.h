@@ -6,14 +6,15 @@
 
 enum { DIGEST_BYTES = 32, ETAG_BYTES = 35 /* two quotes, 32 hexadecimal digits, NUL */ };
 
-/* A reusable context. One thread at a time. Returns NULL when memory is out. */
+/* A reusable context, from nettle, as OpenSSL's takes two megabytes of each process. One thread at a time. Returns NULL when memory
+ * is out. */
 struct digest;
 struct digest *digest_new(void);
 void digest_free(struct digest *);
 
-/* Add bytes, then take the digest of all since the last one taken. Returns -1 when OpenSSL fails. */
+/* Add bytes, then take the digest of all since the last one taken. */
 void digest_add(struct digest *, const void *data, size_t length);
-int digest_take(struct digest *, unsigned char out[DIGEST_BYTES]);
+void digest_take(struct digest *, unsigned char out[DIGEST_BYTES]);
 
 /* Whether two digests are the same, in a time that does not tell where they differ. */
 bool digest_equal(const unsigned char[DIGEST_BYTES], const unsigned char[DIGEST_BYTES]);

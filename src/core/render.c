@@ -328,17 +328,16 @@ put_others(struct rendering *rendering, struct prompt *prompt)
 	return 0;
 }
 
-static int
+static void
 take_digests(struct prompt *prompt, struct digest *digest)
 {
 	unsigned char answer[DIGEST_BYTES];
 	digest_add(digest, prompt->answer, prompt->answer_length);
-	if (digest_take(digest, answer) != 0)
-		return -1;
+	digest_take(digest, answer);
 	digest_etag(answer, prompt->etag);
 	digest_add(digest, answer, sizeof(answer));
 	digest_add(digest, prompt->detail, strlen(prompt->detail));
-	return digest_take(digest, prompt->digest);
+	digest_take(digest, prompt->digest);
 }
 
 static int
@@ -373,7 +372,9 @@ render_prompt(const struct draft *draft, struct arena *arena, struct digest *dig
 	int result = render(&rendering, prompt);
 	buffer_finish(&rendering.text);
 	buffer_finish(&rendering.uses);
-	return result == 0 ? take_digests(prompt, digest) : -1;
+	if (result == 0)
+		take_digests(prompt, digest);
+	return result;
 }
 
 int

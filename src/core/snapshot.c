@@ -254,7 +254,7 @@ make_groups(struct making *making)
 }
 
 /* The same prompts give the same revision, however they are spread over files. */
-static int
+static void
 make_revision(struct making *making)
 {
 	struct snapshot *snapshot = &making->holder->snapshot;
@@ -264,11 +264,9 @@ make_revision(struct making *making)
 	const struct shard *const *shards = shards_of(making->holder, &n_shards);
 	for (size_t i = 0; i < n_shards; i++)
 		digest_add(making->digest, shards[i]->told, shards[i]->told_length);
-	if (digest_take(making->digest, digest) != 0)
-		return -1;
+	digest_take(making->digest, digest);
 	digest_etag(digest, etag);
 	memcpy(snapshot->revision, etag + 1, 32);
-	return 0;
 }
 
 /* Put copies of what is told beside the files. */
@@ -320,8 +318,9 @@ make(struct making *making, const struct circumstances *circumstances)
 	const char *commit = circumstances->source_revision;
 	struct snapshot *snapshot = &making->holder->snapshot;
 	if (make_claims(making) != 0 || make_faulty(making) != 0 || make_groups(making) != 0 ||
-		make_revision(making) != 0 || make_problems(making, circumstances) != 0)
+		make_problems(making, circumstances) != 0)
 		return -1;
+	make_revision(making);
 	if (commit != NULL)
 		snapshot->source_revision = arena_copy(making->arena, commit, strlen(commit));
 	return arena_failed(making->arena) ? -1 : 0;

@@ -22,6 +22,7 @@ struct unit_maker {
 	const struct prompt_rules *rules;
 	struct arena *arena;
 	struct digest *digest;
+	struct unit unit; /* the last one made; its parts lie in the arena */
 };
 
 /* The one allocation: the unit first, so that a pointer to it is one to this. */
@@ -166,9 +167,8 @@ pack_unit(struct pack *pack, const struct unit *from, const struct unit *unit)
 	return copy;
 }
 
-/* Move a unit whose parts lie in the arena into one allocation of its exact size. */
-static struct unit *
-seal(const struct unit *from)
+struct unit *
+unit_seal(const struct unit *from)
 {
 	struct pack pack = {0};
 	pack_unit(&pack, from, NULL);
@@ -281,8 +281,8 @@ add_prompts(struct unit_maker *maker, const struct document *document, const str
 	return 0;
 }
 
-struct unit *
-unit_new(struct unit_maker *maker, const char *path, const char *data, size_t length)
+const struct unit *
+unit_make(struct unit_maker *maker, const char *path, const char *data, size_t length)
 {
 	arena_reset(maker->arena);
 	bool is_json = name_is_json_file(path);
@@ -291,7 +291,8 @@ unit_new(struct unit_maker *maker, const char *path, const char *data, size_t le
 	struct errors errors = {.arena = maker->arena,
 		.ignored = maker->rules->ignored | (is_json ? 0 : rule_ignored_in(data, length))};
 	struct document document = {.arena = maker->arena, .errors = &errors};
-	struct unit unit = {.path = path, .ignored = errors.ignored};
+	struct unit *unit = &maker->unit;
+	*unit = (struct unit){.path = path, .ignored = errors.ignored};
 	lint_file(&text, &errors);
 	int result =
 		is_json ? json_parse(&document, data, length) : yaml_parse(&document, data, length);
@@ -300,10 +301,17 @@ unit_new(struct unit_maker *maker, const char *path, const char *data, size_t le
 	if (result == 0 && document.first == NULL)
 		errors_add(&errors, ERROR_SYNTAX, 1, 1,
 			"the file holds no prompt\ndelete it, or write one");
-	if (add_prompts(maker, &document, &text, &unit) != 0 ||
-		take_errors(maker->arena, &errors, &unit) != 0)
+	if (add_prompts(maker, &document, &text, unit) != 0 ||
+		take_errors(maker->arena, &errors, unit) != 0)
 		return NULL;
-	return seal(&unit);
+	return unit;
+}
+
+struct unit *
+unit_new(struct unit_maker *maker, const char *path, const char *data, size_t length)
+{
+	const struct unit *made = unit_make(maker, path, data, length);
+	return made != NULL ? unit_seal(made) : NULL;
 }
 
 struct unit *
@@ -313,7 +321,7 @@ unit_new_failed(const char *path, const struct error *error)
 	struct unit unit = {.path = path, .problems = &problem, .n_problems = 1, .n_errors = 1};
 	problem.kind = ERROR_FILE;
 	problem.rule = RULE_FILE;
-	return seal(&unit);
+	return unit_seal(&unit);
 }
 
 static struct block *

@@ -68,8 +68,16 @@ struct unit_maker;
 struct unit_maker *unit_maker_new(const struct prompt_rules *); /* rules: borrowed */
 void unit_maker_free(struct unit_maker *);
 
-/* Make the unit of a file's bytes; JSON where its path says so, else YAML. Returns NULL when memory is
- * out; all else that is wrong is in the unit. The caller has the reference. */
+/* Make the unit of a file's bytes; JSON where its path says so, else YAML. It lives in the maker until the next is made there.
+ * Returns NULL when memory is out; all else that is wrong is in the unit. */
+const struct unit *unit_make(
+	struct unit_maker *, const char *path, const char *data, size_t length);
+
+/* Move what unit_make() has made into an allocation of its own, which is of the thread that calls; where many are kept, let that
+ * be one thread. Returns NULL when memory is out. The caller has the reference. */
+struct unit *unit_seal(const struct unit *);
+
+/* Both. */
 struct unit *unit_new(struct unit_maker *, const char *path, const char *data, size_t length);
 
 /* Make the unit of a file that could not be read. */

@@ -84,10 +84,6 @@ refuse_token(const struct request *request, struct reply *reply, enum auth_resul
 {
 	static const struct rate failures = {.per_minute = 10, .burst = 20};
 	struct limit *limit = result == AUTH_UNKNOWN ? request->api->failures : NULL;
-	if (result == AUTH_FAILED) {
-		reply_error(reply, 503, "Out of memory");
-		return;
-	}
 	if (limit != NULL)
 		reply->retry_after_ms = limit_take(
 			limit, limit_key_of_address(request->peer), &failures, clock_ms());

@@ -220,8 +220,7 @@ find(struct tokens *tokens, const char *presented, struct digest *digest, struct
 {
 	unsigned char bytes[DIGEST_BYTES];
 	digest_add(digest, presented, strlen(presented));
-	if (digest_take(digest, bytes) != 0)
-		return AUTH_FAILED;
+	digest_take(digest, bytes);
 	grant->token = tokens_find(tokens, bytes);
 	return grant->token != NULL ? AUTH_GRANTED : AUTH_UNKNOWN;
 }

@@ -31,7 +31,7 @@ bool auth_has_tokens(const struct auth *);
  * tokens stay in force. Returns when to call again, on clock_ms(); 0: never. Reload thread only. */
 int64_t auth_refresh(struct auth *, int64_t now_ms);
 
-enum auth_result { AUTH_GRANTED, AUTH_MALFORMED, AUTH_UNKNOWN, AUTH_FAILED };
+enum auth_result { AUTH_GRANTED, AUTH_MALFORMED, AUTH_UNKNOWN };
 
 /* What was granted. The token is NULL where nobody had to present one. */
 struct grant {

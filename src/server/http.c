@@ -177,31 +177,27 @@ body_length(const struct reply *reply)
 }
 
 /* The ETag of a reply's bytes: a prompt's answer has its own. Returns -1 when memory is out. */
-static int
+static void
 find_etag(struct digest *digest, const struct reply *reply, char etag[ETAG_BYTES])
 {
 	unsigned char bytes[DIGEST_BYTES];
 	if (reply->prompt != NULL) {
 		memcpy(etag, reply->prompt->etag, ETAG_BYTES);
-		return 0;
+		return;
 	}
 	digest_add(digest, reply->body.data, reply->body.length);
-	if (digest_take(digest, bytes) != 0)
-		return -1;
+	digest_take(digest, bytes);
 	digest_etag(bytes, etag);
-	return 0;
 }
 
-/* Find the ETag of a read; a client that has these very bytes is told so instead. Returns -1 when memory is out. */
-static int
+/* Find the ETag of a read; a client that has these very bytes is told so instead. */
+static void
 judge_read(struct evhttp_request *request, struct reply *reply, const struct http_terms *terms,
 	char etag[ETAG_BYTES])
 {
-	if (find_etag(terms->digest, reply, etag) != 0)
-		return -1;
+	find_etag(terms->digest, reply, etag);
 	if (names_etag(find_header(request, "If-None-Match"), etag))
 		reply->status = 304;
-	return 0;
 }
 
 /* An absolute form, which evhttp takes for a proxy's: it closes the connection behind it. */
@@ -298,8 +294,8 @@ prepare(struct evhttp_request *request, struct reply *reply, const struct http_t
 	bool is_read = method == METHOD_GET || method == METHOD_HEAD;
 	if (reply->body.failed)
 		return -1;
-	if (reply->status == 200 && is_read && judge_read(request, reply, terms, etag) != 0)
-		return -1;
+	if (reply->status == 200 && is_read)
+		judge_read(request, reply, terms, etag);
 	put_head(reply, terms, etag);
 	if (terms->scratch->head.failed || add_headers(request, reply, terms) != 0)
 		return -1;

@@ -20,14 +20,15 @@ enum {
 struct place {
 	struct file *file;
 	struct buffer bytes;
-	struct unit *unit;
+	struct unit_maker *maker;
+	const struct unit *unit; /* the maker's; NULL: memory was out */
 	bool is_made;
 };
 
-/* A ring of places, which are put, claimed by whoever makes the unit, made, and brought. */
+/* A ring of places, which are put, claimed by whoever makes the unit, made, and brought. What is kept is allocated by the caller
+ * alone: malloc() has memory for each thread, and does not fill what is freed of one with what is new of another. */
 struct makers {
 	const struct prompt_rules *rules;
-	struct unit_maker *own; /* of the caller's thread */
 	makers_on_unit *on_unit;
 	void *context;
 
@@ -54,9 +55,9 @@ makers_new(const struct prompt_rules *rules, makers_on_unit *on_unit, void *cont
 	makers->rules = rules;
 	makers->on_unit = on_unit;
 	makers->context = context;
-	makers->own = unit_maker_new(rules);
-	if (makers->own == NULL || pthread_mutex_init(&makers->lock, NULL) != 0) {
-		unit_maker_free(makers->own);
+	makers->places[0].maker = unit_maker_new(rules);
+	if (makers->places[0].maker == NULL || pthread_mutex_init(&makers->lock, NULL) != 0) {
+		unit_maker_free(makers->places[0].maker);
 		free(makers);
 		return NULL;
 	}
@@ -70,12 +71,13 @@ makers_free(struct makers *makers)
 {
 	if (makers == NULL)
 		return;
-	for (size_t i = 0; i < N_PLACES; i++)
+	for (size_t i = 0; i < N_PLACES; i++) {
 		buffer_finish(&makers->places[i].bytes);
+		unit_maker_free(makers->places[i].maker);
+	}
 	pthread_cond_destroy(&makers->more);
 	pthread_cond_destroy(&makers->made);
 	pthread_mutex_destroy(&makers->lock);
-	unit_maker_free(makers->own);
 	free(makers);
 }
 
@@ -87,32 +89,32 @@ place_at(struct makers *makers, size_t number)
 
 /* Make the next unit that nobody makes; with the lock, which is given back meanwhile. */
 static void
-make_next(struct makers *makers, struct unit_maker *maker)
+make_next(struct makers *makers)
 {
 	struct place *place = place_at(makers, makers->claimed++);
 	pthread_mutex_unlock(&makers->lock);
 	const char *data = place->bytes.length > 0 ? place->bytes.data : "";
-	place->unit = unit_new(maker, place->file->path, data, place->bytes.length);
+	place->unit = place->maker == NULL ? NULL
+					   : unit_make(place->maker, place->file->path, data,
+						     place->bytes.length);
 	pthread_mutex_lock(&makers->lock);
 	place->is_made = true;
 	pthread_cond_signal(&makers->made);
 }
 
-/* What a helper does. Without memory for it the others do it all. */
+/* What a helper does. */
 static void *
 help(void *context)
 {
 	struct makers *makers = context;
-	struct unit_maker *maker = unit_maker_new(makers->rules);
 	pthread_mutex_lock(&makers->lock);
-	while (maker != NULL && !makers->ends) {
+	while (!makers->ends) {
 		if (makers->claimed < makers->put)
-			make_next(makers, maker);
+			make_next(makers);
 		else
 			pthread_cond_wait(&makers->more, &makers->lock);
 	}
 	pthread_mutex_unlock(&makers->lock);
-	unit_maker_free(maker);
 	return NULL;
 }
 
@@ -148,14 +150,15 @@ bring_oldest(struct makers *makers)
 	pthread_mutex_lock(&makers->lock);
 	while (!place->is_made) {
 		if (makers->claimed < makers->put)
-			make_next(makers, makers->own);
+			make_next(makers);
 		else
 			pthread_cond_wait(&makers->made, &makers->lock);
 	}
 	pthread_mutex_unlock(&makers->lock);
 	makers->brought++;
 	makers->bytes -= place->bytes.length;
-	makers->on_unit(makers->context, place->file, place->unit);
+	makers->on_unit(
+		makers->context, place->file, place->unit != NULL ? unit_seal(place->unit) : NULL);
 }
 
 static bool
@@ -176,6 +179,8 @@ makers_put(struct makers *makers, struct file *file)
 	struct place *place = place_at(makers, makers->put);
 	place->file = file;
 	place->is_made = false;
+	if (place->maker == NULL)
+		place->maker = unit_maker_new(makers->rules);
 	makers->bytes += place->bytes.length;
 	pthread_mutex_lock(&makers->lock);
 	makers->put++;
@@ -195,12 +200,17 @@ makers_finish(struct makers *makers)
 	while (makers->brought < makers->put)
 		bring_oldest(makers);
 	end_helpers(makers);
+	makers->put = makers->claimed = makers->brought = 0;
 	for (size_t i = 0; i < N_PLACES; i++)
 		buffer_finish(&makers->places[i].bytes);
+	for (size_t i = 1; i < N_PLACES; i++) { /* few files never need them */
+		unit_maker_free(makers->places[i].maker);
+		makers->places[i].maker = NULL;
+	}
 }
 
 struct unit *
 makers_make(struct makers *makers, const char *path, const char *data, size_t length)
 {
-	return unit_new(makers->own, path, data, length);
+	return unit_new(makers->places[0].maker, path, data, length);
 }

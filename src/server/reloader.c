@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -38,6 +39,10 @@ struct reloader {
 	bool report; /* a signal asked: log the outcome, whatever it is */
 	uint64_t told; /* the generation that the service manager knows of */
 
+	int result; /* of the first load, … */
+	struct error error; /* … and why */
+	sem_t loaded;
+
 	int wake, ended; /* eventfds */
 	atomic_bool requested, stopping;
 	pthread_mutex_t lock; /* of the queue */
@@ -57,6 +62,7 @@ reloader_new(const struct cycle_terms *terms, struct auth *auth, struct tls *tls
 		return NULL;
 	}
 	reloader->wake = wake_open();
+	sem_init(&reloader->loaded, 0, 0);
 	reloader->ended = wake_open();
 	struct cycle_terms own = *terms;
 	own.stopping = &reloader->stopping;
@@ -80,15 +86,6 @@ tell_status(struct reloader *reloader)
 	notify_send("STATUS=serving %zu prompts, generation %llu, %zu problems",
 		snapshot->n_prompts, (unsigned long long)snapshot->generation,
 		snapshot->n_problems);
-}
-
-int
-reloader_load(struct reloader *reloader, struct error *error)
-{
-	notify_send("STATUS=waiting for prompts");
-	int result = cycle_load(reloader->cycle, error);
-	tell_status(reloader);
-	return result;
 }
 
 static void
@@ -193,11 +190,23 @@ wait_for_work(struct reloader *reloader)
 	wake_clear(reloader->wake);
 }
 
+/* On the thread that loads all that comes later, so that what is kept is of one thread's memory. */
+static bool
+load(struct reloader *reloader)
+{
+	notify_send("STATUS=waiting for prompts");
+	reloader->result = cycle_load(reloader->cycle, &reloader->error);
+	tell_status(reloader);
+	sem_post(&reloader->loaded);
+	return reloader->result == 0;
+}
+
 static void *
 reload_thread(void *context)
 {
 	struct reloader *reloader = context;
-	while (!atomic_load(&reloader->stopping)) {
+	bool goes_on = load(reloader);
+	while (goes_on && !atomic_load(&reloader->stopping)) {
 		wait_for_work(reloader);
 		run_jobs(reloader);
 		if (atomic_exchange(&reloader->requested, false)) {
@@ -225,6 +234,16 @@ reloader_start(struct reloader *reloader, struct error *error)
 	}
 	reloader->started = true;
 	return 0;
+}
+
+int
+reloader_await(struct reloader *reloader, struct error *error)
+{
+	while (sem_wait(&reloader->loaded) != 0) /* a signal came */
+		continue;
+	if (reloader->result != 0)
+		*error = reloader->error;
+	return reloader->result;
 }
 
 bool
@@ -256,6 +275,7 @@ reloader_free(struct reloader *reloader)
 		close(reloader->wake);
 	if (reloader->ended >= 0)
 		close(reloader->ended);
+	sem_destroy(&reloader->loaded);
 	pthread_mutex_destroy(&reloader->lock);
 	free(reloader);
 }

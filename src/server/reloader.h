@@ -13,11 +13,11 @@ struct reloader;
 /* The tokens, borrowed, are kept up to date too. Returns NULL when memory is out. */
 struct reloader *reloader_new(const struct cycle_terms *, struct auth *, struct tls *);
 
-/* cycle_load(), on the caller's thread. Before reloader_start. */
-int reloader_load(struct reloader *, struct error *);
-
-/* Start the thread. Returns -1 with an error. */
+/* Start the thread, which begins with cycle_load(). Returns -1 with an error. */
 int reloader_start(struct reloader *, struct error *);
+
+/* Wait for the result of cycle_load(). After reloader_start. */
+int reloader_await(struct reloader *, struct error *);
 
 /* End the thread, if it was started, after the jobs posted before. Returns false where it hangs in a look, as on
  * a file server that is gone: then nothing that it uses may be freed. NULL is fine. */

@@ -574,7 +574,7 @@ static int
 on_object(struct dl_phdr_info *object, size_t size, void *count)
 {
 	static const char *const names[] = {
-		"/libevent", "/libyaml", "/libcjson", "/libcrypto", "/libssl", "/libz."};
+		"/libevent", "/libyaml", "/libcjson", "/libcrypto", "/libssl", "/libnettle", "/libz."};
 	struct range *range = NULL;
 	(void)size;
 	if ((*(size_t *)count)++ == 0)

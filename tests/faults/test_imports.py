@@ -14,7 +14,7 @@ closedir dirfd fclose ferror fflush fnmatch fprintf fputs fread freeaddrinfo fwr
 getpagesize getrandom gmtime_r gnu_dev_makedev htonl inet_ntop inet_pton isatty localtime_r malloc_trim memchr memcmp memcpy memmem memmove memset
 ntohl optarg opterr optind optopt printf pthread_cond_broadcast pthread_cond_destroy pthread_cond_init pthread_cond_signal pthread_cond_wait
 pthread_join pthread_mutex_destroy pthread_mutex_lock pthread_mutex_unlock pthread_sigmask putchar
-puts qsort sigaddset sigemptyset signal sigwait snprintf sprintf stderr strcasecmp strchr strcmp strcspn strerror strftime
+puts qsort sem_destroy sem_init sem_post sem_wait sigaddset sigemptyset signal sigwait snprintf sprintf stderr strcasecmp strchr strcmp strcspn strerror strftime
 strlen strncasecmp strncmp strnlen strpbrk strrchr strspn strstr strtol strtoll strtoul strtoull tdelete tzset tdestroy tfind tolower toupper vsnprintf
 """.split())
 

@@ -1,4 +1,4 @@
-"""A random sample of failures inside libevent, libyaml, cJSON and OpenSSL: no crash, no wrong answer, and service afterwards."""
+"""A random sample of failures inside libevent, libyaml, cJSON, nettle and OpenSSL: no crash, no wrong answer, and service afterwards."""
 import json
 import os
 import ssl

@@ -120,7 +120,9 @@ class GivenUp(SandboxTest):
         server.stop()
         lines = trace.read_text(encoding="utf-8").splitlines()
         [at] = [i for i, line in enumerate(lines) if "landlock_restrict_self" in line]
-        self.assertEqual([line for line in lines[at:] if "EACCES" in line and ".gcda" not in line], [])
+        # malloc() asks how memory is overcommitted when it first gives some back, and without an answer gives it back all the same
+        needless = re.compile(r"/proc/sys/vm/overcommit_memory|[.]gcda")
+        self.assertEqual([line for line in lines[at:] if "EACCES" in line and not needless.search(line)], [])
 
 
 class Denied(SandboxTest):

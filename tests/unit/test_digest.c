@@ -21,7 +21,7 @@ static void
 take_hex(struct digest *digest, char out[2 * DIGEST_BYTES + 1])
 {
 	unsigned char bytes[DIGEST_BYTES];
-	assert_int_equal(digest_take(digest, bytes), 0);
+	digest_take(digest, bytes);
 	for (size_t i = 0; i < DIGEST_BYTES; i++)
 		snprintf(out + 2 * i, 3, "%02x", bytes[i]);
 }

@@ -16,7 +16,7 @@ digest_of(const char *text, unsigned char out[DIGEST_BYTES])
 {
 	struct digest *digest = digest_new();
 	digest_add(digest, text, strlen(text));
-	assert_int_equal(digest_take(digest, out), 0);
+	digest_take(digest, out);
 	digest_free(digest);
 }
 
