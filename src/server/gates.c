@@ -159,6 +159,7 @@ on_closed(struct evhttp_connection *none, void *context)
 	struct connection *connection = context;
 	struct gates *gates = connection->gates;
 	(void)none;
+	lingers_let_go(gates->lingers, connection->gate.bufev);
 	gates->by_descriptor[connection->descriptor] = NULL;
 	if (connection->gate.owner != NULL)
 		gates->on_close(connection->gate.owner);
@@ -239,8 +240,10 @@ end_doomed(struct gates *gates)
 	struct evhttp_connection *connection = bufev != NULL ? find_connection(gates, bufev) : NULL;
 	if (connection != NULL)
 		evhttp_connection_free(connection);
-	if (bufev != NULL)
+	if (bufev != NULL) {
+		lingers_let_go(gates->lingers, bufev);
 		bufferevent_decref(bufev);
+	}
 	gates->doomed = NULL;
 }
 
@@ -279,6 +282,9 @@ on_sweep(evutil_socket_t none, short events, void *context)
 	if (is_full(gates))
 		make_room(gates);
 	lingers_sweep(gates->lingers, now_ms);
+	if (gates->listener != NULL)
+		evconnlistener_disable(
+			gates->listener); /* epoll may have refused it, and nobody told */
 	pause_or_resume(gates);
 }
 
@@ -377,10 +383,12 @@ gates_are_busy(const struct gates *gates)
 	return gates->fresh != NULL;
 }
 
-void
+bool
 gates_leave(struct gates *gates)
 {
+	struct evconnlistener *listener = gates->listener;
 	gates->listener = NULL;
+	return listener != NULL && evconnlistener_disable(listener) == 0;
 }
 
 /* Somebody asks for http:// where there is https:// alone, and has been told so. */

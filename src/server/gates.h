@@ -33,8 +33,8 @@ void gates_drain(struct gates *);
 /* Whether a request has begun to arrive or, on a connection that is new, may be about to; or its reply is not out. */
 bool gates_are_busy(const struct gates *);
 
-/* Stop watching over the socket, before it is closed. */
-void gates_leave(struct gates *);
+/* Stop watching over the socket, on which nothing is accepted any more. Returns whether that was not so before. */
+bool gates_leave(struct gates *);
 
 /* Make a connection's bufferevent, for evhttp_set_bevcb. NULL when memory is out: then evhttp makes one that has no
  * gate, and its requests must not be answered. */

@@ -1,4 +1,4 @@
-/* linger.c -- goes on reading from connections that are about to be closed. */
+/* linger.c -- keeps the descriptors of connections that evhttp is done with for a while. */
 #include "server/linger.h"
 
 #include <errno.h>
@@ -21,19 +21,57 @@ struct lingering {
 	struct bufferevent *bufev; /* closes the descriptor when nobody has it any more */
 };
 
+/* What is waited for no more is told to epoll before the next wait only: what ends in one turn of the loop is let go in the turn
+ * after the next timer. */
 struct lingers {
 	struct event_base *base;
 	struct lingering *first; /* the newest */
 	size_t count, most;
+	struct event *on_turn;
+	struct lingering *ending, *ended; /* in this turn, and before */
 };
+
+/* Let go of all in a list. */
+static void
+let_go(struct lingering **list)
+{
+	for (struct lingering *lingering; (lingering = *list) != NULL;) {
+		*list = lingering->next;
+		bufferevent_decref(lingering->bufev);
+		free(lingering);
+	}
+}
+
+static void
+wait_a_turn(struct lingers *lingers)
+{
+	static const struct timeval now;
+	if (evtimer_add(lingers->on_turn, &now) != 0)
+		let_go(&lingers->ended);
+}
+
+static void
+on_turn(evutil_socket_t none, short events, void *context)
+{
+	struct lingers *lingers = context;
+	(void)none;
+	(void)events;
+	let_go(&lingers->ended);
+	lingers->ended = lingers->ending;
+	lingers->ending = NULL;
+	if (lingers->ended != NULL)
+		wait_a_turn(lingers);
+}
 
 static void
 end(struct lingering *lingering)
 {
+	struct lingers *lingers = lingering->lingers;
 	if (lingering->on_read != NULL)
 		event_free(lingering->on_read);
-	bufferevent_decref(lingering->bufev);
-	free(lingering);
+	lingering->next = lingers->ending;
+	lingers->ending = lingering;
+	wait_a_turn(lingers);
 }
 
 /* End one that is in the list. */
@@ -80,7 +118,11 @@ lingers_new(struct event_base *base, size_t most)
 		return NULL;
 	lingers->base = base;
 	lingers->most = most;
-	return lingers;
+	lingers->on_turn = evtimer_new(base, on_turn, lingers);
+	if (lingers->on_turn != NULL)
+		return lingers;
+	free(lingers);
+	return NULL;
 }
 
 void
@@ -92,19 +134,41 @@ lingers_free(struct lingers *lingers)
 		lingers->first = lingering->next;
 		end(lingering);
 	}
+	let_go(&lingers->ending);
+	let_go(&lingers->ended);
+	event_free(lingers->on_turn);
 	free(lingers);
+}
+
+/* Returns NULL when memory is out. */
+static struct lingering *
+hold(struct lingers *lingers, struct bufferevent *bufev)
+{
+	struct lingering *lingering = calloc(1, sizeof(*lingering));
+	if (lingering == NULL)
+		return NULL;
+	lingering->lingers = lingers;
+	lingering->bufev = bufev;
+	bufferevent_incref(bufev);
+	bufferevent_disable(
+		bufev, EV_READ | EV_WRITE); /* or it would go on reading, and keep what comes */
+	return lingering;
+}
+
+void
+lingers_let_go(struct lingers *lingers, struct bufferevent *bufev)
+{
+	struct lingering *lingering = hold(lingers, bufev);
+	if (lingering != NULL)
+		end(lingering);
 }
 
 void
 lingers_add(struct lingers *lingers, struct bufferevent *bufev)
 {
-	struct lingering *lingering = calloc(1, sizeof(*lingering));
+	struct lingering *lingering = hold(lingers, bufev);
 	if (lingering == NULL)
 		return;
-	lingering->lingers = lingers;
-	lingering->bufev = bufev;
-	bufferevent_incref(bufev);
-	bufferevent_disable(bufev, EV_READ | EV_WRITE); /* or it would go on reading, and keep what comes */
 	lingering->left = MOST_BYTES;
 	lingering->deadline_ms = clock_ms() + LONGEST_MS;
 	lingering->on_read = event_new(

@@ -1,7 +1,8 @@
-/* linger.h -- goes on reading from connections that are about to be closed.
+/* linger.h -- keeps the descriptors of connections that evhttp is done with for a while.
  *
  * Closed at once while its client is still sending, a connection is reset, and the client can lose the last reply
- * (RFC 9112 section 9.6). */
+ * (RFC 9112 section 9.6). Closed in the turn of the loop in which it was waited for last, a descriptor can be another connection's,
+ * on another thread even, when epoll is told of it. */
 #pragma once
 
 #include <stddef.h>
@@ -21,7 +22,11 @@ void lingers_free(struct lingers *);
  * its descriptor when it is freed (BEV_OPT_CLOSE_ON_FREE). Where memory is out, nothing is done. */
 void lingers_add(struct lingers *, struct bufferevent *);
 
-/* How many there are. */
+/* Keep the descriptor of a bufferevent that somebody is about to free until epoll knows that it is waited for no more. Where memory
+ * is out, it is closed at once: the kernel forgets it by itself. */
+void lingers_let_go(struct lingers *, struct bufferevent *);
+
+/* How many wait for their clients. */
 size_t lingers_count(const struct lingers *);
 
 /* Close those whose time is over, by the monotonic clock. */

@@ -234,6 +234,20 @@ on_request(struct evhttp_request *from, void *context)
 	store_release(worker->api->store, request.snapshot);
 }
 
+/* Take no more connections. What the kernel had queued is accepted by now: this timer ran after the socket's event. The socket
+ * is closed one turn after it was waited for last, as somebody else may have it too. */
+static void
+stop_accepting(struct worker *worker)
+{
+	const struct timeval now = {0};
+	if (!gates_leave(worker->gates)) {
+		evhttp_del_accept_socket(worker->http, worker->bound);
+		worker->bound = NULL;
+	}
+	if (evtimer_add(worker->on_drain, &now) != 0)
+		event_base_loopbreak(worker->base);
+}
+
 /* End once nothing is under way any more, or when it takes too long. */
 static void
 on_drain_check(evutil_socket_t none, short events, void *context)
@@ -243,11 +257,10 @@ on_drain_check(evutil_socket_t none, short events, void *context)
 	int64_t elapsed = clock_ms() - worker->drain_began_ms;
 	(void)none;
 	(void)events;
-	/* What the kernel had queued is accepted by now: this timer ran after the socket's event. */
-	gates_leave(worker->gates);
-	if (worker->bound != NULL)
-		evhttp_del_accept_socket(worker->http, worker->bound);
-	worker->bound = NULL;
+	if (worker->bound != NULL) {
+		stop_accepting(worker);
+		return;
+	}
 	bool done = worker->in_flight == 0 && !gates_are_busy(worker->gates) &&
 		    elapsed >= DRAIN_LEAST_MS;
 	if (done || elapsed >= DRAIN_MOST_MS || evtimer_add(worker->on_drain, &again) != 0)
@@ -310,11 +323,26 @@ set_up_http(struct worker *worker, int socket)
 	return 0;
 }
 
+/* What is waited for is changed all at once before each wait: of the four changes that a request takes, one is left. Where a
+ * socket has another descriptor too, what was waited for must be over a turn before one is closed: epoll would not forget it. */
+static struct event_base *
+make_base(void)
+{
+	struct event_config *config = event_config_new();
+	struct event_base *base = NULL;
+	if (config == NULL)
+		return NULL;
+	if (event_config_set_flag(config, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST) == 0)
+		base = event_base_new_with_config(config);
+	event_config_free(config);
+	return base;
+}
+
 static int
 set_up(struct worker *worker, int socket)
 {
 	worker->wake = wake_open();
-	worker->base = event_base_new();
+	worker->base = make_base();
 	worker->arena = arena_new();
 	worker->digest = digest_new();
 	if (worker->wake < 0 || worker->base == NULL || worker->arena == NULL ||
