@@ -375,22 +375,19 @@ write_at_once(struct bufferevent *bufev)
 void
 http_send(struct evhttp_request *request, struct reply *reply, const struct http_terms *terms)
 {
-	struct evbuffer *out = evbuffer_new();
-	bool is_ready = out != NULL && prepare(request, reply, terms, out) == 0;
+	struct evbuffer *out = evhttp_request_get_output_buffer(request);
+	bool is_ready = prepare(request, reply, terms, out) == 0;
 	if (!is_ready) {
 		evhttp_clear_headers(evhttp_request_get_output_headers(request));
 		reply->status = 503; /* memory is out: nothing but the status may be had */
-		if (out != NULL)
-			evbuffer_drain(out, evbuffer_get_length(out));
+		evbuffer_drain(out, evbuffer_get_length(out));
 	}
 	struct bufferevent *bufev =
 		evhttp_connection_get_bufferevent(evhttp_request_get_connection(request));
 	evhttp_send_reply(request, reply->status,
-		is_ready ? terms->scratch->head.data : reason_phrase(503), out);
+		is_ready ? terms->scratch->head.data : reason_phrase(503), NULL);
 	if (terms->is_plain && write_at_once(bufev))
 		bufferevent_trigger(bufev, EV_WRITE, BEV_TRIG_DEFER_CALLBACKS);
 	else
 		bufferevent_disable(bufev, EV_READ);
-	if (out != NULL)
-		evbuffer_free(out);
 }
