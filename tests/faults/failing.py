@@ -234,6 +234,7 @@ class FaultTest(ServerTest):
             finally:
                 control.disarm()
             if control.failed == 0:
+                check(number, outcome)
                 continue
             self.faults += 1
             with self.subTest(what=control.what_failed(), fault=fault):
