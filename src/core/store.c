@@ -2,6 +2,7 @@
 #include "core/store.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -11,7 +12,7 @@
  * a snapshot that was just freed. */
 struct store {
 	pthread_mutex_t lock;
-	struct snapshot *current;
+	_Atomic(struct snapshot *) current; /* read without the lock, too */
 	struct snapshot *retired; /* no longer current, perhaps in use; newest first */
 };
 
@@ -59,6 +60,15 @@ store_acquire(struct store *store)
 }
 
 void
+store_refresh(struct store *store, const struct snapshot **held)
+{
+	if (*held != NULL && *held == atomic_load_explicit(&store->current, memory_order_acquire))
+		return;
+	store_release(store, *held);
+	*held = store_acquire(store);
+}
+
+void
 store_release(struct store *store, const struct snapshot *snapshot)
 {
 	if (snapshot == NULL)
@@ -72,9 +82,10 @@ void
 store_publish(struct store *store, struct snapshot *snapshot)
 {
 	pthread_mutex_lock(&store->lock);
-	if (store->current != NULL) {
-		store->current->retired = store->retired;
-		store->retired = store->current;
+	struct snapshot *last = store->current;
+	if (last != NULL) {
+		last->retired = store->retired;
+		store->retired = last;
 	}
 	store->current = snapshot;
 	pthread_mutex_unlock(&store->lock);

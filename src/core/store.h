@@ -15,6 +15,10 @@ void store_free(struct store *);
 /* A reference to the current snapshot, NULL before the first was published. Any thread. */
 const struct snapshot *store_acquire(struct store *);
 
+/* Have a reference, NULL for none, be one to the current snapshot. Where it is, nothing is written that threads share, whose
+ * writing takes each of them the longer the more they are. Any thread. */
+void store_refresh(struct store *, const struct snapshot **held);
+
 /* Give a reference back. Any thread; never frees. */
 void store_release(struct store *, const struct snapshot *);
 

@@ -204,18 +204,18 @@ refuse_stranger(const struct request *request, struct reply *reply, const struct
 
 /* Judge who asks. Reading behind the door for it needs no token. */
 static enum auth_result
-judge(const struct request *request, const struct row *row, struct grant *grant)
+judge(struct request *request, const struct row *row)
 {
-	struct auth *auth = request->api->auth;
+	const struct auth *auth = request->api->auth;
 	bool is_guarded = request->door.kind == DOOR_ADMIN && row->method == METHOD_GET;
-	*grant = (struct grant){0};
 	if (auth == NULL || is_guarded)
 		return AUTH_GRANTED;
-	enum auth_result result = auth_check(auth, request->authorization, request->digest, grant);
+	enum auth_result result = auth_check(
+		auth, request->tokens, request->authorization, request->digest, &request->token);
 	if (result == AUTH_GRANTED || row->need != OPEN)
 		return result;
-	grant_end(grant); /* a wrong token is none here */
-	return auth_check(auth, NULL, request->digest, grant);
+	/* a wrong token is none here */
+	return auth_check(auth, request->tokens, NULL, request->digest, &request->token);
 }
 
 void
@@ -229,8 +229,7 @@ api_answer(struct request *request, struct reply *reply)
 	}
 	if (refuse_stranger(request, reply, row))
 		return;
-	enum auth_result result = judge(request, row, &request->grant);
-	request->token = request->grant.token;
+	enum auth_result result = judge(request, row);
 	if (result == AUTH_GRANTED)
 		answer(request, reply, row);
 	else if (row->need == OPEN)

@@ -63,8 +63,8 @@ struct request {
 	struct door door;
 	char id[REQUEST_ID_BYTES];
 	const char *peer; /* the address it came from; "" where that is not known */
-	struct grant grant; /* the worker's to end */
-	const struct token *token; /* that was presented; NULL: none was needed */
+	const struct tokens *tokens; /* in force */
+	const struct token *token; /* of them, that was presented; NULL: none was needed */
 	enum method method;
 	const char *uri; /* NULL where what was asked, and how, is not known */
 	struct target target;

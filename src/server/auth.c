@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,7 +38,7 @@ struct auth {
 	struct settled file;
 	bool is_transient; /* what went wrong last had nothing to do with the content */
 	pthread_mutex_t lock; /* of the following */
-	struct tokens *tokens;
+	_Atomic(struct tokens *) tokens; /* read without the lock, too */
 };
 
 static int
@@ -214,36 +215,32 @@ auth_refresh(struct auth *auth, int64_t now_ms)
 	return settled_refresh(&auth->file, now_ms);
 }
 
-/* Find the token that was presented. */
-static enum auth_result
-find(struct tokens *tokens, const char *presented, struct digest *digest, struct grant *grant)
+void
+auth_hold(struct auth *auth, struct tokens **held)
 {
-	unsigned char bytes[DIGEST_BYTES];
-	digest_add(digest, presented, strlen(presented));
-	digest_take(digest, bytes);
-	grant->token = tokens_find(tokens, bytes);
-	return grant->token != NULL ? AUTH_GRANTED : AUTH_UNKNOWN;
+	if (*held == atomic_load_explicit(&auth->tokens, memory_order_acquire))
+		return;
+	tokens_unref(*held);
+	pthread_mutex_lock(&auth->lock);
+	*held = tokens_ref(auth->tokens);
+	pthread_mutex_unlock(&auth->lock);
 }
 
 enum auth_result
-auth_check(struct auth *auth, const char *header, struct digest *digest, struct grant *grant)
+auth_check(const struct auth *auth, const struct tokens *held, const char *header,
+	struct digest *digest, const struct token **token)
 {
 	static const char scheme[] = "Bearer ";
-	*grant = (struct grant){0};
+	unsigned char bytes[DIGEST_BYTES];
+	*token = NULL;
 	if (!auth_has_tokens(auth) || (header == NULL && auth->terms.mock))
 		return AUTH_GRANTED;
 	if (header == NULL || strncmp(header, scheme, strlen(scheme)) != 0 ||
 		header[strlen(scheme)] == '\0')
 		return AUTH_MALFORMED;
-	pthread_mutex_lock(&auth->lock);
-	grant->tokens = tokens_ref(auth->tokens);
-	pthread_mutex_unlock(&auth->lock);
-	return find(grant->tokens, header + strlen(scheme), digest, grant);
-}
-
-void
-grant_end(struct grant *grant)
-{
-	tokens_unref(grant->tokens);
-	*grant = (struct grant){0};
+	const char *presented = header + strlen(scheme);
+	digest_add(digest, presented, strlen(presented));
+	digest_take(digest, bytes);
+	*token = tokens_find(held, bytes);
+	return *token != NULL ? AUTH_GRANTED : AUTH_UNKNOWN;
 }

@@ -33,13 +33,11 @@ int64_t auth_refresh(struct auth *, int64_t now_ms);
 
 enum auth_result { AUTH_GRANTED, AUTH_MALFORMED, AUTH_UNKNOWN };
 
-/* What was granted. The token is NULL where nobody had to present one. */
-struct grant {
-	const struct token *token;
-	struct tokens *tokens; /* a reference that the token needs; NULL for none */
-};
+/* Have a reference to tokens, NULL for none, be one to those in force, as store_refresh() does; tokens_unref() gives it back. Any
+ * thread. */
+void auth_hold(struct auth *, struct tokens **held);
 
-/* Judge an Authorization header (RFC 6750 section 2.1); NULL where there is none. What is granted lasts until
- * grant_end. Any thread, each with a digest of its own. */
-enum auth_result auth_check(struct auth *, const char *header, struct digest *, struct grant *);
-void grant_end(struct grant *);
+/* Judge an Authorization header (RFC 6750 section 2.1); NULL where there is none. The token that was presented is one of those held;
+ * NULL where nobody had to present one. Any thread, each with a digest of its own. */
+enum auth_result auth_check(const struct auth *, const struct tokens *held, const char *header,
+	struct digest *, const struct token **);

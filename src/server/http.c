@@ -106,8 +106,9 @@ find_header(struct evhttp_request *request, const char *name)
 static const char *
 find_host(struct evhttp_request *request, struct arena *arena)
 {
-	const char *authority = strstr(evhttp_request_get_uri(request), "://");
-	if (*evhttp_request_get_uri(request) == '/' || authority == NULL)
+	const char *uri = evhttp_request_get_uri(request);
+	const char *authority = *uri != '/' ? strstr(uri, "://") : NULL;
+	if (authority == NULL)
 		return find_header(request, "Host");
 	authority += strlen("://");
 	const char *copy = arena_copy(arena, authority, strcspn(authority, "/?"));
@@ -118,6 +119,8 @@ find_host(struct evhttp_request *request, struct arena *arena)
 static bool
 names_etag(const char *header, const char *etag)
 {
+	if (header != NULL && strcmp(header, etag) == 0) /* as clients send it back */
+		return true;
 	size_t length = strlen(etag);
 	while (header != NULL && *header != '\0') {
 		header += strspn(header, " \t,");

@@ -16,6 +16,7 @@
 #include "core/digest.h"
 #include "core/error.h"
 #include "core/store.h"
+#include "core/tokens.h"
 #include "server/access.h"
 #include "server/api.h"
 #include "server/api_reply.h"
@@ -44,11 +45,13 @@ struct worker {
 	const struct gate_limits *limits;
 	struct gates *gates;
 	struct evhttp_bound_socket *bound;
-	struct event *on_wake, *on_drain, *on_lines;
+	struct event *on_wake, *on_drain, *on_turn_end;
 	struct arena *arena; /* of the request being answered */
 	struct digest *digest;
 	struct http_scratch scratch;
-	struct log_batch lines; /* of what this turn of the loop has answered */
+	const struct snapshot *snapshot; /* references while a turn of the loop has requests, … */
+	struct tokens *tokens;
+	struct log_batch lines; /* … and of what it has answered */
 	struct waits *waits; /* for the reload thread */
 	struct traffic *traffic;
 	struct door door;
@@ -196,7 +199,7 @@ note(struct exchange *exchange, const struct request *request, const struct repl
 	access_of(request, exchange->start_us, &access);
 	access_note(&access, reply, &worker->lines);
 	if (worker->lines.n_lines > 0)
-		event_active(worker->on_lines, EV_TIMEOUT, 0);
+		event_active(worker->on_turn_end, EV_TIMEOUT, 0);
 }
 
 /* Note and send the reply to a request that need not wait. */
@@ -206,6 +209,26 @@ finish(struct exchange *exchange, const struct request *request, struct reply *r
 	if (access_is_due(request, reply->status))
 		note(exchange, request, reply);
 	send_reply(exchange->worker, exchange->request, reply, request->snapshot, request->id);
+}
+
+/* Hold what is current until the turn of the loop ends, however many requests it has. */
+static void
+hold(struct worker *worker)
+{
+	store_refresh(worker->api->store, &worker->snapshot);
+	if (worker->api->auth != NULL)
+		auth_hold(worker->api->auth, &worker->tokens);
+	event_active(worker->on_turn_end, EV_TIMEOUT, 0);
+}
+
+static void
+let_go(struct worker *worker)
+{
+	store_release(worker->api->store, worker->snapshot);
+	tokens_unref(worker->tokens);
+	worker->snapshot = NULL;
+	worker->tokens = NULL;
+	log_flush(&worker->lines);
 }
 
 static void
@@ -220,18 +243,18 @@ on_request(struct evhttp_request *from, void *context)
 		evhttp_send_reply(from, 503, "Service Unavailable", NULL);
 		return;
 	}
+	hold(worker);
 	struct request request = {.api = worker->api,
 		.digest = worker->digest,
 		.door = worker->door,
-		.snapshot = store_acquire(worker->api->store),
+		.snapshot = worker->snapshot,
+		.tokens = worker->tokens,
 		.arena = worker->arena};
 	arena_reset(worker->arena);
 	request_id_make(request.id);
 	answer(exchange, &request, &reply);
 	if (reply.job == NULL)
 		finish(exchange, &request, &reply);
-	grant_end(&request.grant);
-	store_release(worker->api->store, request.snapshot);
 }
 
 /* Take no more connections. What the kernel had queued is accepted by now: this timer ran after the socket's event. The socket
@@ -286,12 +309,11 @@ on_wake(evutil_socket_t descriptor, short events, void *context)
 
 /* Called behind all that has come in this turn. */
 static void
-on_lines(evutil_socket_t none, short events, void *context)
+on_turn_end(evutil_socket_t none, short events, void *context)
 {
-	struct worker *worker = context;
 	(void)none;
 	(void)events;
-	log_flush(&worker->lines);
+	let_go(context);
 }
 
 /* Called for each connection. */
@@ -351,9 +373,9 @@ set_up(struct worker *worker, int socket)
 	worker->on_wake =
 		event_new(worker->base, worker->wake, EV_READ | EV_PERSIST, on_wake, worker);
 	worker->on_drain = evtimer_new(worker->base, on_drain_check, worker);
-	worker->on_lines = event_new(worker->base, -1, 0, on_lines, worker);
+	worker->on_turn_end = event_new(worker->base, -1, 0, on_turn_end, worker);
 	worker->waits = waits_new(worker->base, worker->api, worker->wake, on_late_answer, worker);
-	if (worker->on_wake == NULL || worker->on_drain == NULL || worker->on_lines == NULL ||
+	if (worker->on_wake == NULL || worker->on_drain == NULL || worker->on_turn_end == NULL ||
 		worker->waits == NULL || event_add(worker->on_wake, NULL) != 0)
 		return -1;
 	return set_up_http(worker, socket);
@@ -403,7 +425,7 @@ worker_thread(void *context)
 {
 	struct worker *worker = context;
 	event_base_dispatch(worker->base);
-	log_flush(&worker->lines);
+	let_go(worker);
 	return NULL;
 }
 
@@ -457,8 +479,8 @@ worker_free(struct worker *worker)
 		event_free(worker->on_wake);
 	if (worker->on_drain != NULL)
 		event_free(worker->on_drain);
-	if (worker->on_lines != NULL)
-		event_free(worker->on_lines);
+	if (worker->on_turn_end != NULL)
+		event_free(worker->on_turn_end);
 	if (worker->base != NULL)
 		event_base_free(worker->base);
 	if (worker->wake >= 0)

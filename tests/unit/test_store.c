@@ -46,6 +46,30 @@ the_last_one_published_is_current(void **state)
 	store_free(store);
 }
 
+/* A reference that is refreshed is to what is current, and counted once. */
+static void
+a_reference_can_be_refreshed(void **state)
+{
+	struct store *store = store_new();
+	const struct snapshot *held = NULL;
+	(void)state;
+	store_refresh(store, &held);
+	assert_null(held);
+	store_publish(store, snapshot_of_text("a.yaml"));
+	for (int i = 0; i < 2; i++) {
+		store_refresh(store, &held);
+		assert_non_null(snapshot_find(held, "a"));
+		assert_int_equal(held->users, 1);
+	}
+	store_publish(store, snapshot_of_text("b.yaml"));
+	assert_int_equal(store_reap(store), 1);
+	store_refresh(store, &held);
+	assert_non_null(snapshot_find(held, "b"));
+	assert_int_equal(store_reap(store), 0);
+	store_release(store, held);
+	store_free(store);
+}
+
 /* What is in use outlives its successors, whatever the order in which it is given back. */
 static void
 what_is_in_use_is_not_freed(void **state)
@@ -152,6 +176,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_is_current_at_first),
 		cmocka_unit_test(the_last_one_published_is_current),
+		cmocka_unit_test(a_reference_can_be_refreshed),
 		cmocka_unit_test(what_is_in_use_is_not_freed),
 		cmocka_unit_test(the_store_frees_what_it_holds),
 		cmocka_unit_test(readers_and_a_writer_do_not_disturb_each_other),

@@ -86,9 +86,9 @@ def parse_wrk(text):
     return Load(int(requests[1]), float(p99[1]) * UNITS[p99[2]])
 
 
-def wrk_command(server, path, seconds, connections=32, headers=(), script=None, arguments=(), cpu=None):
+def wrk_command(server, path, seconds, connections=32, headers=(), script=None, arguments=(), cpu=None, threads=1):
     command = ["taskset", "-c", str(cpu)] if cpu is not None else []
-    command += ["wrk", "--latency", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s",
+    command += ["wrk", "--latency", "--threads", str(threads), "--connections", str(connections), "--duration", f"{seconds}s",
                 "--timeout", "30s", "-H", TOKEN_HEADER]
     for header in headers:
         command += ["-H", header]

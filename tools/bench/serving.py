@@ -33,14 +33,14 @@ def microseconds(server, seconds, **load):
     return calmly(once, [server.pid])
 
 
-def microseconds_connected(server, seconds, connections, cpu):
+def microseconds_connected(server, seconds, connections, cpu, threads=1):
     """The CPU time of one request over connections that were all asked over before; what is written tells how many it were."""
     with server.client() as client:
         length = len(client.ask(request_bytes(PATH)).bytes)
 
     def once():
         first = written_bytes(server.pid)
-        with asking(server, PATH, connections=connections, cpu=cpu):
+        with asking(server, PATH, connections=connections, cpu=cpu, threads=threads):
             wait_until(lambda: written_bytes(server.pid) - first > WARM * connections * length, f"{server.name} answers")
             before, cpu_before = written_bytes(server.pid), cpu_seconds(server.pid)
             time.sleep(seconds)
@@ -159,9 +159,10 @@ def connection_rows(bench, effort):
 
 
 def worker_rows(bench, effort):
+    """One thread of wrk's could not keep several workers busy, and waking them would be counted."""
     return growth_rows("workers", in_turn(
         effort, effort.workers, lambda size: (bench.promptd(workers=size),),
-        lambda server, _: microseconds_connected(server, effort.window, USUAL, None)))
+        lambda server, _: microseconds_connected(server, effort.window, USUAL, None, threads=2)))
 
 
 def measure(bench, effort):
