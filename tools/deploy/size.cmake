@@ -19,11 +19,11 @@ set(promptd_hot_sources
 	src/core/template.c
 	src/core/text.c
 	src/core/yaml.c
+	src/server/exchange.c
 	src/server/http.c
 	src/server/route.c
 	src/server/spare.c
-	src/server/stream.c
-	src/server/worker.c)
+	src/server/stream.c)
 set_source_files_properties(${promptd_hot_sources} PROPERTIES COMPILE_OPTIONS "$<${released}:-O2>")
 
 # Relative relocations take a bit each, where the C library knows them: from 2.36 on it says so.
