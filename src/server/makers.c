@@ -167,6 +167,13 @@ is_full(const struct makers *makers)
 	return makers->put - makers->brought == N_PLACES || makers->bytes > MOST_BYTES;
 }
 
+/* Units that are brought together lie together, and leave memory in one piece that can be given back when they go. */
+static bool
+is_half_full(const struct makers *makers)
+{
+	return makers->put - makers->brought > N_PLACES / 2 || makers->bytes > MOST_BYTES / 2;
+}
+
 struct buffer *
 makers_buffer(struct makers *makers)
 {
@@ -187,11 +194,12 @@ makers_put(struct makers *makers, struct file *file)
 	if (makers->put - makers->claimed >= WORTH_WAKING)
 		pthread_cond_signal(&makers->more);
 	pthread_mutex_unlock(&makers->lock);
-	while (is_full(makers)) {
-		if (!makers->has_helpers)
-			start_helpers(makers);
+	if (!is_full(makers))
+		return;
+	if (!makers->has_helpers)
+		start_helpers(makers);
+	while (is_half_full(makers))
 		bring_oldest(makers);
-	}
 }
 
 void
