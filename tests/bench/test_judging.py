@@ -1,8 +1,13 @@
 """How tools/bench comes from what it measured to what it says."""
+import collections
+import contextlib
 import os
+import subprocess
+import sys
 import unittest
 from pathlib import Path
 from types import SimpleNamespace
+from unittest import mock
 
 import hotpath
 import loading
@@ -15,6 +20,8 @@ from prompts import BYTES, as_yaml
 from report import BEGIN, END, Row, Table, as_markdown, as_text, between_marks, exit_code
 
 STEADY = [1.11, 1.12, 1.10, 1.12, 1.13]
+BUSY = 0.3  # seconds of a processor
+BURN = f"import time\nend = time.process_time() + {BUSY}\nwhile time.process_time() < end: pass"
 
 
 def rounds(values, calm=True):
@@ -115,12 +122,37 @@ class Noise(unittest.TestCase):
         self.assertEqual(noise.calmly(lambda: 1), Measured(1, False))
         self.assertIn("disturbed in 1 of 1 measurements: others used up to 50 %", noise.witnesses())
 
-    def test_the_real_watch_sees_this_process_as_its_own(self):
-        with noise.Watch() as watch:
-            noise.spin()
-        self.assertGreaterEqual(watch.disturbance.slowness, 1.0)
-        self.assertGreaterEqual(watch.disturbance.foreign, 0.0)
+    def watch(self, work, cpu_seconds=(0.0, 0.0), spins=(1.0, 1.0)):
+        """What the real one sees of a second in which processors were busy for a while, and a measured process as given."""
+        faked = {"machine_seconds": ([50.0, 5.0], [50.0 + BUSY, 5.0]), "cpu_seconds": cpu_seconds, "spin": spins}
+        with contextlib.ExitStack() as stack:
+            for name, values in faked.items():
+                stack.enter_context(mock.patch.object(noise, name, side_effect=values))
+            stack.enter_context(mock.patch.object(noise, "CPUS", [0, 1]))
+            stack.enter_context(mock.patch.object(noise.time, "monotonic", side_effect=(10.0, 11.0)))
+            stack.enter_context(mock.patch.object(noise.Watch, "spins", collections.deque([1.0] * 9)))
+            with noise.Watch([1]) as watch:
+                work()
+        return watch.disturbance
 
+    def test_a_watch_takes_what_was_not_ours_for_foreign(self):
+        self.assertAlmostEqual(self.watch(lambda: None).foreign, BUSY / 2, delta=0.02)
+        self.assertFalse(self.watch(lambda: None).calm)
+
+    def test_a_watch_knows_its_own_work(self):
+        self.assertLess(self.watch(lambda: None, cpu_seconds=(7.0, 7.0 + BUSY)).foreign, 0.01)
+        self.assertLess(self.watch(lambda: exec(BURN)).foreign, 0.01)
+
+    def test_a_child_that_was_waited_for_is_its_own(self):
+        self.assertLess(self.watch(lambda: subprocess.run([sys.executable, "-c", BURN], check=True)).foreign, 0.01)
+
+    def test_a_watch_goes_by_the_slower_of_its_loops(self):
+        for spins in ((1.0, 1.2), (1.2, 1.0)):
+            self.assertEqual(self.watch(lambda: None, spins=spins).slowness, 1.2)
+
+    def test_what_is_calm(self):
+        for foreign, slowness, calm in ((0.04, 1.09, True), (0.06, 1.0, False), (0.0, 1.11, False)):
+            self.assertEqual(noise.Disturbance(foreign, slowness).calm, calm)
 
     def test_processors_that_are_not_ours_do_not_count(self):
         stat = "cpu 111 0 0 0 0 0 0 111\ncpu0 1 2 3 90 90 4 5 6 7 8\ncpu1 10 0 0 0 0 0 0 5 0 0\ncpu10 100 0 0 0 0 0 0 100\nctxt 1\n"
