@@ -1,9 +1,12 @@
 """How tools/bench comes from what it measured to what it says."""
 import collections
 import contextlib
+import io
+import json
 import os
 import subprocess
 import sys
+import tempfile
 import unittest
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +16,7 @@ import hotpath
 import loading
 import noise
 import serving
-from client import parse_wrk
+from client import Reply, parse_wrk
 from judge import MET, MISSED, NOISY, Measured, exact, judge, outside, ratios, summarize
 from process import parse_stat, written_bytes
 from prompts import BYTES, as_yaml
@@ -179,6 +182,63 @@ class Growth(unittest.TestCase):
         self.assertEqual(written_bytes(os.getpid()) - before, 3 * 603)
 
 
+class Serving(unittest.TestCase):
+    COSTS = {serving.PROMPTD: 12.0, serving.LOGGING: 15.0, serving.TLS: 18.0, serving.EVHTTP: 10.0, serving.EPOLL: 6.0,
+             serving.NGINX: 8.0, serving.FASTAPI: 480.0, "304": 9.0}
+
+    def server(self, name):
+        server = mock.MagicMock()
+        server.name = name  # of a mock's own, where it is an argument
+        return server
+
+    def judged(self, rows):
+        return [round(row.judged.median, 3) for row in rows]
+
+    def test_ratios_are_promptd_s_to_the_others(self):
+        measured = {name: rounds([cost] * 9) for name, cost in self.COSTS.items()}
+        with mock.patch.object(serving, "side_by_side", return_value=measured):
+            found = serving.cpu_rows(None, None)
+        self.assertEqual(self.judged(found), [1.2, 1.5, 1.5, 1.5, 0.75])
+        self.assertEqual([row.limit for row in found], [1.15, None, 1.25, None, None])
+
+    def test_those_of_instructions_too(self):
+        counts = {"GET, 200": 1200, "GET, 304": 900, "GET, 200 of bare evhttp": 1000}
+        with mock.patch.object(serving, "count_instructions", return_value=counts):
+            self.assertEqual(self.judged(serving.instruction_rows(None)), [1.2, 0.9, 0.75])
+
+    def test_those_of_system_calls_too(self):
+        bench = mock.Mock()
+        for start, name in ((bench.promptd, serving.PROMPTD), (bench.bare_evhttp, serving.EVHTTP), (bench.nginx, serving.NGINX)):
+            start.return_value = self.server(name)
+        calls = ({"writev": 1, "read": 5}, {"writev": 1, "read": 7}, {"writev": 1})
+        with mock.patch.object(serving, "count_system_calls", side_effect=calls):
+            self.assertEqual(self.judged(serving.system_call_rows(bench)), [0.75])
+
+    def test_those_over_connections_too(self):
+        measured = {size: {serving.PROMPTD: rounds([12.0] * 9), serving.EVHTTP: rounds([10.0] * 9)} for size in (32, 1000)}
+        self.assertEqual(self.judged(serving.growth_rows("connections", measured)), [1.2, 1.2, 1.0])
+
+    def check_peer(self, name, **changes):
+        own = {"status": 200, "headers": [("ETag", '"a"'), ("Date", "now")], "body": b'{"a": 1}', "bytes": b""}
+        server = self.server(name)
+        server.client.return_value.__enter__.return_value.ask.return_value = Reply(**{**own, **changes})
+        serving.check_peer(SimpleNamespace(reply=Reply(**own)), server)
+
+    def test_peers_must_answer_the_same(self):
+        for name in (serving.EVHTTP, serving.NGINX):
+            self.check_peer(name)
+            for wrong in ({"status": 404}, {"body": b'{"a": 2}'}):
+                with self.assertRaises(RuntimeError):
+                    self.check_peer(name, **wrong)
+
+    def test_the_bare_ones_the_same_bytes_with_the_same_headers(self):
+        for other in ({"headers": [("ETag", '"a"')]}, {"body": b'{"a":1}'}):
+            self.check_peer(serving.NGINX, **other)
+            for name in (serving.EVHTTP, serving.EPOLL):
+                with self.assertRaises(RuntimeError):
+                    self.check_peer(name, **other)
+
+
 class Loading(unittest.TestCase):
     def setUp(self):
         own = [rounds([200.0] * 9), rounds([100.0] * 9)]
@@ -189,6 +249,11 @@ class Loading(unittest.TestCase):
         names = [row.what for row in loading.load_rows(self.loads, loading.JUDGED_SIZES)]
         self.assertEqual(len(names), 6)
         self.assertEqual(sorted(set(names)), sorted(names))
+
+    def test_what_comes_before_the_first_file_is_not_loading(self):
+        loads = loading.Loads.__new__(loading.Loads)
+        loads.rounds, loads.base = {"yaml": [rounds([7.0, 8.0]), [Measured(9.0, False)]]}, [exact(2.0), exact(3.0)]
+        self.assertEqual(loads.of("yaml"), [rounds([5.0, 6.0]), [Measured(6.0, False)]])
 
     def test_an_edit_is_beside_its_share_of_the_parsing(self):
         row = loading.edit_row(self.loads, {10_000: SimpleNamespace(cpus=rounds([1.2]))})
@@ -253,6 +318,39 @@ class HotPath(unittest.TestCase):
     def test_nor_is_one_that_is_counted_no_more(self):
         above, _ = hotpath.compare(self.RECORDED, {"GET, 200": 1.1})
         self.assertEqual(above, ["GET, 304: recorded, and not counted"])
+
+    def test_ratios_are_to_the_bare_handler_of_the_same_run(self):
+        self.assertEqual(hotpath.ratios_of({"GET, 200": 1100, "GET, 304": 900, hotpath.BARE: 1000}),
+                         {"GET, 200": 1.1, "GET, 304": 0.9})
+
+    def check(self, *counts, compiler="gcc 12"):
+        """(exit status, lines) where a bare answer takes 1000 instructions."""
+        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()) as output, \
+                mock.patch.object(hotpath, "FILE", Path(folder, "instructions.json")), \
+                mock.patch.object(hotpath, "versions", return_value={"compiler": compiler}), \
+                mock.patch.object(hotpath, "count_instructions", return_value={**dict(zip(self.RECORDED, counts)), hotpath.BARE: 1000}):
+            hotpath.FILE.write_text(json.dumps({"with": {"compiler": "gcc 12"}, "kinds": {
+                kind: {"ratio": ratio} for kind, ratio in self.RECORDED.items()}}), encoding="utf-8")
+            return hotpath.check(None), output.getvalue().split("\n")[:-1]
+
+    def test_a_check_of_what_was_recorded_passes(self):
+        self.assertEqual(self.check(1100, 1000), (0, ["2 kinds of requests counted, 0 above what was recorded"]))
+
+    def test_a_check_of_more_fails_and_says_what_to_do(self):
+        status, lines = self.check(1200, 1000)
+        self.assertEqual((status, lines[0], lines[-1]), (1, "GET, 200: 1.200 times bare evhttp, recorded 1.100",
+                                                         "2 kinds of requests counted, 1 above what was recorded"))
+        self.assertIn("--record", lines[1])
+        self.assertEqual(len(lines), 3)
+
+    def test_a_check_that_fails_names_another_compiler(self):
+        _, lines = self.check(1200, 1000, compiler="gcc 13")
+        self.assertEqual(lines[2], "recorded with {'compiler': 'gcc 12'}, now {'compiler': 'gcc 13'}")
+
+    def test_a_check_of_less_passes_and_asks_to_keep_it(self):
+        status, lines = self.check(1000, 1000)
+        self.assertEqual((status, lines[0]), (0, "GET, 200: 1.000 times bare evhttp, recorded 1.100"))
+        self.assertIn("cheaper than recorded", lines[1])
 
 
 class Reading(unittest.TestCase):
