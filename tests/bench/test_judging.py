@@ -20,7 +20,7 @@ from client import Reply, parse_wrk
 from judge import MET, MISSED, NOISY, Measured, exact, judge, outside, ratios, summarize
 from process import parse_stat, written_bytes
 from prompts import BYTES, as_yaml
-from report import BEGIN, END, Row, Table, as_markdown, as_text, between_marks, exit_code
+from report import BEGIN, END, Row, Table, as_markdown, as_text, between_marks, exit_code, number
 
 STEADY = [1.11, 1.12, 1.10, 1.12, 1.13]
 BUSY = 0.3  # seconds of a processor
@@ -198,8 +198,8 @@ class Serving(unittest.TestCase):
         measured = {name: rounds([cost] * 9) for name, cost in self.COSTS.items()}
         with mock.patch.object(serving, "side_by_side", return_value=measured):
             found = serving.cpu_rows(None, None)
-        self.assertEqual(self.judged(found), [1.2, 1.5, 1.5, 1.5, 0.75])
-        self.assertEqual([row.limit for row in found], [1.15, None, 1.25, None, None])
+        self.assertEqual(self.judged(found), [1.2, 1.5, 0.025, 1.5, 1.5, 0.75])
+        self.assertEqual([row.limit for row in found], [1.15, None, None, 1.25, None, None])
 
     def test_those_of_instructions_too(self):
         counts = {"GET, 200": 1200, "GET, 304": 900, "GET, 200 of bare evhttp": 1000}
@@ -278,6 +278,10 @@ class Tables(unittest.TestCase):
     def test_a_missed_target_tells_the_distance(self):
         self.assertIn("1.38 ×  ≤ 1.15 ×  missed, 20 % above", as_text(self.table(exact(1.38))))
         self.assertIn("missed, less than 1 % above", as_text(self.table(exact(1.151))))
+
+    def test_numbers_are_no_longer_than_they_are_good_for(self):
+        self.assertEqual([number(value) for value in (12345.6, 123.4, 12.34, 1.234, 0.1234, 0.0384)],
+                         ["12,346", "123", "12.3", "1.23", "0.12", "0.038"])
 
     def test_what_is_no_figure_is_a_range(self):
         self.assertIn("1.00 to 1.40 ×  ≤ 1.15 ×  noisy", as_text(self.table(summarize(rounds([1.0, 1.4])))))

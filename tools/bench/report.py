@@ -29,10 +29,12 @@ class Table:
 
 
 def number(value):
-    """Three digits that count, no more."""
+    """Three digits that count, no more, and at most three decimals."""
     if value >= 100:
         return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+    if value >= 10:
+        return f"{value:.1f}"
+    return f"{value:.2f}" if value >= 0.1 else f"{value:.3f}"
 
 
 def quantity(summary, unit):
