@@ -1,6 +1,7 @@
 """How tools/bench comes from what it measured to what it says."""
 import collections
 import contextlib
+import importlib
 import io
 import json
 import os
@@ -20,7 +21,7 @@ from client import Reply, parse_wrk
 from judge import MET, MISSED, NOISY, Measured, exact, judge, outside, ratios, summarize
 from process import parse_stat, written_bytes
 from prompts import BYTES, as_yaml
-from report import BEGIN, END, Row, Table, as_markdown, as_text, between_marks, exit_code, number
+from report import BEGIN, END, Row, Table, as_markdown, as_text, between_marks, exit_code, number, summary_line
 
 STEADY = [1.11, 1.12, 1.10, 1.12, 1.13]
 BUSY = 0.3  # seconds of a processor
@@ -285,7 +286,24 @@ class Tables(unittest.TestCase):
 
     def test_what_is_no_figure_is_a_range(self):
         self.assertIn("1.00 to 1.40 ×  ≤ 1.15 ×  noisy", as_text(self.table(summarize(rounds([1.0, 1.4])))))
-        self.assertIn("about 1.20 ×  ≤ 1.15 ×  noisy", as_text(self.table(summarize(rounds([1.2], calm=False)))))
+        self.assertIn("about 1.20 ×, noisy  ≤ 1.15 ×  noisy", as_text(self.table(summarize(rounds([1.2], calm=False)))))
+
+    def test_a_noisy_figure_says_so_where_nothing_is_judged(self):
+        disturbed = [Measured(value, calm) for value, calm in ((52.0, False), (52.5, True), (53.0, False))]
+        table = Table("Growth", ("10", "100"), [Row("CPU", "ms", {"10": summarize(disturbed), "100": summarize(rounds([9.0, 9.5, 12.0]))})])
+        self.assertEqual(as_markdown(table).split("\n")[2], "| CPU | 52.0 to 53.0 ms, noisy | 9.00 to 12.0 ms |")
+        self.assertEqual(exit_code([table]), 3)
+        self.assertEqual(summary_line([table]), "0 targets met, 0 missed, 0 that cannot be told, 1 of 1 rows with noisy figures")
+
+    def test_a_noisy_ratio_without_a_target_says_so(self):
+        noisy, calm = self.table(summarize(rounds(STEADY, calm=False)), None), self.table(summarize(rounds(STEADY)), None)
+        self.assertIn("1.10 to 1.13 ×, noisy", as_markdown(noisy))
+        self.assertEqual([exit_code([table]) for table in (noisy, calm)], [3, 0])
+
+    def test_a_noisy_figure_beside_one_that_is_met_counts(self):
+        table = self.table(exact(1.0))
+        table.rows[0].figures["nginx"] = summarize(rounds(STEADY, calm=False))
+        self.assertEqual((table.rows[0].verdict, exit_code([table])), (MET, 3))
 
     def test_the_exit_status(self):
         met, missed = self.table(exact(1.0)), self.table(exact(2.0))
@@ -302,6 +320,46 @@ class Tables(unittest.TestCase):
     def test_the_readme_has_a_place_for_it(self):
         readme = Path(__file__).resolve().parents[2] / "README.md"
         self.assertIn("\nnew\n", between_marks(readme.read_text(encoding="utf-8"), "new"))
+
+
+class Plots(unittest.TestCase):
+    NOISY, WIDE, CALM = summarize(rounds([1.0, 2.0, 4.0], calm=False)), summarize(rounds([1.0, 2.0, 4.0])), exact(2.0)
+
+    def setUp(self):
+        """What is drawn is only recorded, as matplotlib is no part of the tests."""
+        self.axes = mock.MagicMock()
+        pyplot = mock.MagicMock()
+        pyplot.subplots.return_value = mock.MagicMock(), self.axes
+        with mock.patch.dict(sys.modules, {"matplotlib": mock.MagicMock(pyplot=pyplot)}):
+            self.plots = importlib.import_module("plots")
+        self.addCleanup(sys.modules.pop, "plots", None)
+        self.plots.save = mock.Mock()
+
+    def assert_drawn_as_a_line(self):
+        (call,) = self.axes.errorbar.call_args_list
+        self.assertEqual((call.args[1], call.kwargs["yerr"]), ([2.0] * 3, [[1.0, 1.0, 0.0], [2.0, 2.0, 0.0]]))
+        (note,) = self.axes.annotate.call_args_list
+        self.assertEqual(note.args, ("noisy", (1, 2.0)))
+
+    def test_a_noisy_bar_is_labelled_so_and_its_range_drawn(self):
+        row = Row("", "µs", {"promptd": self.NOISY, "nginx": self.WIDE, "FastAPI": self.CALM}, key=("peers",))
+        self.plots.plot_peers([Table("", (), [row])])
+        self.assertEqual(self.axes.barh.call_args.kwargs["xerr"], [[1.0, 1.0, 0.0], [2.0, 2.0, 0.0]])
+        self.assertEqual(self.axes.bar_label.call_args.args[1], ["noisy", "1.00 to 4.00 µs", "2.00 µs"])
+
+    def test_so_is_a_point_over_connections(self):
+        figures = {1: self.NOISY, 32: self.WIDE, 200: self.CALM}
+        self.plots.plot_connections([Table("", (), [
+            Row("", "µs", {"promptd": figure}, key=("connections", size)) for size, figure in figures.items()])])
+        self.assert_drawn_as_a_line()
+
+    def test_so_is_a_point_over_sizes(self):
+        figures, calm = {"1": self.NOISY, "10": self.WIDE, "1,000": self.CALM}, {"1": self.CALM}
+        left, right = self.axes, mock.MagicMock()
+        self.plots.pyplot.subplots.return_value = mock.MagicMock(), (left, right)
+        self.plots.plot_sizes([Table("", (), [Row("", "ms", figures, key=("ready",)), Row("", "MB", calm, key=("resident",))])])
+        self.assert_drawn_as_a_line()
+        right.annotate.assert_not_called()
 
 
 class HotPath(unittest.TestCase):
