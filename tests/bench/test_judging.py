@@ -15,6 +15,7 @@ from unittest import mock
 
 import hotpath
 import loading
+import main
 import noise
 import serving
 from client import Reply, parse_wrk
@@ -413,6 +414,31 @@ class HotPath(unittest.TestCase):
         status, lines = self.check(1000, 1000)
         self.assertEqual((status, lines[0]), (0, "GET, 200: 1.000 times bare evhttp, recorded 1.100"))
         self.assertIn("cheaper than recorded", lines[1])
+
+
+class ExitStatus(unittest.TestCase):
+    def run_with(self, **run):
+        """(exit status, what is said on stderr)"""
+        with mock.patch.object(main, "parse_arguments"), mock.patch.object(main, "run", **run), \
+                contextlib.redirect_stderr(io.StringIO()) as said:
+            return main.main(), said.getvalue()
+
+    def test_what_cannot_be_measured_is_no_missed_target(self):
+        for error in (RuntimeError("strace may not trace"), PermissionError(1, "not permitted"), EOFError("closed")):
+            self.assertEqual(self.run_with(side_effect=error), (2, f"tools/bench/run: {error}\n"))
+
+    def test_what_a_program_said_that_failed_is_said(self):
+        for said in ("no such host\n", b"no such host\n"):
+            status, text = self.run_with(side_effect=subprocess.CalledProcessError(1, ["wrk"], stderr=said))
+            self.assertEqual((status, text.split("\n")[1:]), (2, ["no such host", ""]))
+
+    def test_a_mistake_of_ours_is_not_hidden(self):
+        with self.assertRaises(KeyError):
+            self.run_with(side_effect=KeyError("promptd"))
+
+    def test_what_was_measured_tells_the_rest(self):
+        for status in (0, 1, 3):
+            self.assertEqual(self.run_with(return_value=status), (status, ""))
 
 
 class Reading(unittest.TestCase):
