@@ -5,6 +5,7 @@ import os
 import platform
 import re
 import resource
+import subprocess
 import sys
 from importlib.metadata import version
 from dataclasses import dataclass
@@ -92,8 +93,8 @@ def write(tables):
     readme.write_text(report.between_marks(readme.read_text(encoding="utf-8"), page), encoding="utf-8")
 
 
-def main():
-    arguments = parse_arguments()
+def run(arguments):
+    """Do what is asked for, and return the exit status."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # 1,000 connections are more than is usual
     with Bench() as bench:
@@ -109,6 +110,18 @@ def main():
     if arguments.write:
         write(tables)
     return report.exit_code(tables)
+
+
+def main():
+    """The exit status: what run says, or 2 where it could not be measured."""
+    arguments = parse_arguments()
+    try:
+        return run(arguments)
+    except (RuntimeError, OSError, EOFError, subprocess.SubprocessError) as error:
+        print(f"tools/bench/run: {error}", file=sys.stderr)
+        if getattr(error, "stderr", None):
+            print(os.fsdecode(error.stderr).rstrip("\n"), file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import matplotlib
 matplotlib.use("svg")
 from matplotlib import pyplot
 
+from report import quantity
 from servers import ROOT
 
 FOLDER = ROOT / "tools/bench/plots"
@@ -21,6 +22,19 @@ def rows_of(tables, first):
 def errors(summaries):
     """How far each range reaches below and above its median."""
     return [[s.median - s.low for s in summaries], [s.high - s.median for s in summaries]]
+
+
+def label(summary, unit):
+    """What the tables say of a figure, short where it is noisy: its range is drawn."""
+    return quantity(summary, unit) if summary.calm else "noisy"
+
+
+def draw_line(axes, numbers, summaries, name):
+    """A program's figures over numbers, with their ranges."""
+    axes.errorbar(numbers, [s.median for s in summaries], yerr=errors(summaries), marker="o", label=name, color=COLOURS[name])
+    for number, summary in zip(numbers, summaries):
+        if not summary.calm:
+            axes.annotate("noisy", (number, summary.median), xytext=(6, -12), textcoords="offset points")
 
 
 def plain_ticks(axes, numbers):
@@ -43,7 +57,7 @@ def plot_peers(tables):
     figure, axes = pyplot.subplots(figsize=(6.5, 2.4))
     bars = axes.barh(names, [s.median for s in summaries], xerr=errors(summaries),
                      color=[COLOURS.get(name, OTHERS) for name in names])
-    axes.bar_label(bars, fmt="%.1f µs", padding=6)
+    axes.bar_label(bars, [label(s, row.unit) for s in summaries], padding=6)
     axes.invert_yaxis()
     axes.margins(x=0.15)
     axes.set_xlabel("CPU time of a GET of a prompt, µs")
@@ -55,9 +69,7 @@ def plot_connections(tables):
     rows = rows_of(tables, "connections")
     figure, axes = pyplot.subplots(figsize=(6.5, 2.6))
     for name in rows[0].figures:
-        summaries = [row.figures[name] for row in rows]
-        axes.errorbar([row.key[1] for row in rows], [s.median for s in summaries], yerr=errors(summaries), marker="o",
-                      label=name, color=COLOURS[name])
+        draw_line(axes, [row.key[1] for row in rows], [row.figures[name] for row in rows], name)
     axes.set_xscale("log")
     plain_ticks(axes, [row.key[1] for row in rows])
     axes.set_ylim(bottom=0)
@@ -73,7 +85,8 @@ def plot_sizes(tables):
     for axes, key, label in zip(both, ("ready", "resident"), ("exec to ready, ms", "resident memory, MB")):
         row, = rows_of(tables, key)
         sizes = [int(name.replace(",", "")) for name in row.figures]
-        axes.loglog(sizes, [s.median for s in row.figures.values()], marker="o", color=COLOURS["promptd"])
+        draw_line(axes, sizes, list(row.figures.values()), "promptd")
+        axes.loglog()
         plain_ticks(axes, sizes)
         axes.yaxis.set_major_formatter("{x:,.0f}")
         axes.set_xlabel("prompts of 1 KB")

@@ -20,6 +20,11 @@ class Row:
     def verdict(self):
         return judge(self.judged, self.limit) if self.judged else ""
 
+    @property
+    def is_calm(self):
+        """Whether enough calm rounds remain of each of its figures."""
+        return all(summary.calm for summary in (*self.figures.values(), self.judged) if summary)
+
 
 @dataclass
 class Table:
@@ -29,18 +34,20 @@ class Table:
 
 
 def number(value):
-    """Three digits that count, no more."""
+    """Three digits that count, no more, and at most three decimals."""
     if value >= 100:
         return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+    if value >= 10:
+        return f"{value:.1f}"
+    return f"{value:.2f}" if value >= 0.1 else f"{value:.3f}"
 
 
 def quantity(summary, unit):
-    """A figure, or the range where it is none; of one round that was disturbed there is none, either."""
+    """A figure, or the range where it is none; of one round that was disturbed there is none, either. It says if it is noisy."""
     text = number(summary.median)
     if not summary.steady:
         text = "about " + text if summary.low == summary.high else f"{number(summary.low)} to {number(summary.high)}"
-    return f"{text} {unit}".rstrip()
+    return f"{text} {unit}".rstrip() + ("" if summary.calm else f", {NOISY}")
 
 
 def verdict_words(row):
@@ -81,17 +88,19 @@ def as_json(tables):
 
 
 def exit_code(tables):
-    """0: every target met; 1: one missed, whatever else; 3: none missed, but for one nothing can be said on this machine."""
-    verdicts = {row.verdict for table in tables for row in table.rows}
-    if MISSED in verdicts:
+    """0: every target met; 1: one missed, whatever else; 3: none missed, but something cannot be told on this machine."""
+    rows = [row for table in tables for row in table.rows]
+    if any(row.verdict == MISSED for row in rows):
         return 1
-    return 3 if NOISY in verdicts else 0
+    return 3 if any(row.verdict == NOISY or not row.is_calm for row in rows) else 0
 
 
 def summary_line(tables):
-    verdicts = [row.verdict for table in tables for row in table.rows]
-    return ", ".join(f"{verdicts.count(verdict)} {word}" for verdict, word in
-                     ((MET, "targets met"), (MISSED, "missed"), (NOISY, "that cannot be told")))
+    rows = [row for table in tables for row in table.rows]
+    verdicts = [row.verdict for row in rows]
+    said = [f"{verdicts.count(verdict)} {word}" for verdict, word in
+            ((MET, "targets met"), (MISSED, "missed"), (NOISY, "that cannot be told"))]
+    return ", ".join([*said, f"{sum(not row.is_calm for row in rows)} of {len(rows)} rows with noisy figures"])
 
 
 BEGIN, END = "<!-- what tools/bench/run --write measured -->\n", "<!-- until here -->\n"

@@ -93,8 +93,8 @@ def cpu_rows(bench, effort):
     logging = {PROMPTD: figures[LOGGING], EVHTTP: figures[EVHTTP]}
     return [
         Row("CPU of a GET, to bare evhttp", "µs", answers, ratios(rounds[PROMPTD], rounds[EVHTTP]), 1.15, key=("peers",)),
-        Row("the same, to nginx", "µs", {PROMPTD: figures[PROMPTD], NGINX: figures[NGINX]},
-            ratios(rounds[PROMPTD], rounds[NGINX])),
+        *(Row(f"the same, to {name}", "µs", {PROMPTD: figures[PROMPTD], name: figures[name]},
+              ratios(rounds[PROMPTD], rounds[name])) for name in (NGINX, FASTAPI)),
         Row("CPU with `--access-log`, to bare evhttp", "µs", logging, ratios(rounds[LOGGING], rounds[EVHTTP]), 1.25),
         Row("CPU over TLS, to plain", "µs", {PROMPTD: figures[TLS]}, ratios(rounds[TLS], rounds[PROMPTD])),
         Row("CPU of a 304, to a 200", "µs", {PROMPTD: figures["304"]}, ratios(rounds["304"], rounds[PROMPTD]))]
