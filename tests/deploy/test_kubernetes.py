@@ -25,6 +25,9 @@ from tools import KUBERNETES, MONITORING, ROOT, known_options, load_yaml, run_to
 
 VARIANTS = ["configmaps", "git-sync"]
 VERSIONS = ["1.29", "1.37"]  # of Kubernetes
+EGRESS = {"configmaps": [],
+          "git-sync": [{"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]},
+                       {"ports": [{"port": 443, "protocol": "TCP"}]}]}
 DRAINED = 10  # seconds within which promptd ends after --drain-delay
 
 # https://prometheus-operator.dev/docs/api-reference/api, of which this is what the manifests use.
@@ -67,6 +70,9 @@ class Variant:
 
     def option(self, name):
         return next(a.partition("=")[2] for a in self.promptd["args"] if a.startswith(f"--{name}="))
+
+    def port(self, name):
+        return int(self.option(name).rpartition(":")[2])
 
 
 class Manifests(unittest.TestCase):
@@ -114,6 +120,41 @@ class Manifests(unittest.TestCase):
                 self.assertEqual(context["capabilities"], {"drop": ["ALL"]})
             self.assertTrue(all(mount["readOnly"] for mount in variant.promptd["volumeMounts"]))
 
+    def test_nobody_is_root(self):
+        for variant in map(Variant, VARIANTS):
+            spec = variant.pod["spec"]
+            for container in spec["containers"]:
+                context = {**spec["securityContext"], **container["securityContext"]}
+                self.assertGreater(context["runAsUser"], 0)
+                self.assertGreater(context["runAsGroup"], 0)
+
+    def test_ports_are_those_at_which_promptd_listens(self):
+        for variant in map(Variant, VARIANTS):
+            self.assertEqual({p["name"]: p["containerPort"] for p in variant.promptd["ports"]},
+                             {"http": variant.port("listen"), "admin": variant.port("admin-listen")})
+            [service] = variant.find("Service")["spec"]["ports"]
+            self.assertEqual((service["port"], service["targetPort"]), (8080, "http"))
+        [endpoint] = load_yaml(MONITORING / "podmonitor.yaml")["spec"]["podMetricsEndpoints"]
+        self.assertEqual(endpoint["port"], "admin")
+
+    def test_litellm_may_ask_for_prompts_and_prometheus_for_metrics(self):
+        for name in VARIANTS:
+            policy = Variant(name).find("NetworkPolicy")["spec"]
+            self.assertEqual(policy["policyTypes"], ["Ingress", "Egress"])
+            self.assertEqual(policy["ingress"], [
+                {"from": [{"podSelector": {"matchLabels": {"app.kubernetes.io/name": "litellm"}}}],
+                 "ports": [{"port": "http"}]},
+                {"from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}],
+                 "ports": [{"port": "admin"}]}])
+            self.assertEqual(policy.get("egress", []), EGRESS[name])
+
+    def test_one_of_several_is_taken_away_at_a_time(self):
+        for variant in map(Variant, VARIANTS):
+            deployment = variant.find("Deployment")["spec"]
+            self.assertGreaterEqual(deployment["replicas"], 2)
+            self.assertEqual(deployment["strategy"], {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}})
+            self.assertEqual(variant.find("PodDisruptionBudget")["spec"]["maxUnavailable"], 1)
+
     def test_names_lead_to_what_they_name(self):
         for variant in map(Variant, VARIANTS):
             spec, ports = variant.pod["spec"], {p["name"] for p in variant.promptd["ports"]}
@@ -141,6 +182,7 @@ class Manifests(unittest.TestCase):
                          *(c["labelSelector"]["matchLabels"]
                            for c in variant.pod["spec"]["topologySpreadConstraints"])]
             for selector in selectors:
+                self.assertTrue(selector)
                 self.assertLessEqual(selector.items(), labels.items())
 
 
