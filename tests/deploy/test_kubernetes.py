@@ -21,6 +21,7 @@ from promptd import (DEADLINE, ServerTest, as_somebody_else, ask, binary, clean_
                      litellm_path, prompt, wait_until)
 from replicas import ConfigMap, GitSync, Repository
 from support import write_files
+from test_configmap import TEXTS, ConfigMapTest, manifests_of, volume_of
 from tools import KUBERNETES, MONITORING, ROOT, known_options, load_yaml, run_tool
 
 VARIANTS = ["configmaps", "git-sync"]
@@ -31,9 +32,9 @@ EGRESS = {"configmaps": [],
 DRAINED = 10  # seconds within which promptd ends after --drain-delay
 
 # https://prometheus-operator.dev/docs/api-reference/api, of which this is what the manifests use.
-TEXTS = {"type": "object", "additionalProperties": {"type": "string"}}
+LABELS = {"type": "object", "additionalProperties": {"type": "string"}}
 SELECTOR = {"type": "object", "required": ["matchLabels"], "additionalProperties": False,
-            "properties": {"matchLabels": TEXTS}}
+            "properties": {"matchLabels": LABELS}}
 RELABELING = {"type": "object", "additionalProperties": False, "properties": {
     "sourceLabels": {"type": "array", "items": {"type": "string"}}, "targetLabel": {"type": "string"}}}
 ENDPOINT = {"type": "object", "required": ["port"], "additionalProperties": False, "properties": {
@@ -49,6 +50,12 @@ POD_MONITOR = {"type": "object", "required": ["selector", "podMetricsEndpoints"]
 def render(folder):
     """What kubectl apply -k sends, as text."""
     return run_tool("kubectl", "kustomize", KUBERNETES / folder)
+
+
+def validate(path):
+    """Whether what is to be applied fits the schemas of Kubernetes."""
+    for version in VERSIONS:
+        run_tool("kubernetes-validate", "--strict", "-k", version, path)
 
 
 class Variant:
@@ -85,11 +92,10 @@ class Manifests(unittest.TestCase):
 
     def test_they_fit_the_schemas_of_kubernetes(self):
         for name in VARIANTS:
-            for version in VERSIONS:
-                with self.subTest(name, version=version), tempfile.NamedTemporaryFile("w") as file:
-                    file.write(render(name))
-                    file.flush()
-                    run_tool("kubernetes-validate", "--strict", "-k", version, file.name)
+            with self.subTest(name), tempfile.NamedTemporaryFile("w") as file:
+                file.write(render(name))
+                file.flush()
+                validate(file.name)
 
     def test_the_pod_monitor_fits_its_schema(self):
         monitor = load_yaml(MONITORING / "podmonitor.yaml")
@@ -184,6 +190,47 @@ class Manifests(unittest.TestCase):
             for selector in selectors:
                 self.assertTrue(selector)
                 self.assertLessEqual(selector.items(), labels.items())
+
+
+class MadeConfigMaps(ConfigMapTest):
+    """What promptd configmap prints, as Kubernetes' own tools see it."""
+
+    def make_file(self, *args):
+        path = self.directory / "prompts.yaml"
+        path.write_text(self.print(*args), encoding="utf-8")
+        return path
+
+    def test_they_fit_the_schemas_of_kubernetes(self):
+        self.put({**{f"team/{name}": text for name, text in TEXTS.items()}, "1/2.yaml": prompt("x")})
+        validate(self.make_file())
+        validate(self.make_file("--name", "123", "--namespace", "456"))
+
+    def test_kubectl_reads_the_same(self):
+        self.put({f"team/{name}": text for name, text in TEXTS.items()})
+        self.put({f"other-{i}.yaml": prompt("y" * 4000) for i in range(300)})
+        path = self.make_file()
+        read = run_tool("kubectl", "--kubeconfig", os.devnull, "label", "--local", "-f", path, "read=true", "-o", "json")
+        decoder, manifests = json.JSONDecoder(), []
+        while read.strip():
+            manifest, end = decoder.raw_decode(read.lstrip())
+            read = read.lstrip()[end:]
+            self.assertEqual(manifest["metadata"]["labels"].pop("read"), "true")
+            manifests.append(manifest)
+        self.assertGreater(len(manifests), 5)
+        self.assertEqual(manifests, manifests_of(path.read_text(encoding="utf-8")))
+        data = self.data_of(manifests)
+        self.assertEqual({key: data[f"team__{key}"] for key in TEXTS}, TEXTS)
+
+    def test_the_readme_shows_the_list_of_all(self):
+        readme = (ROOT / "README.md").read_text(encoding="utf-8")
+        lines = re.search(r"^(promptd configmap .*\n.*prompts\.yaml.*)\nkubectl apply -k configmaps$", readme, re.MULTILINE)[1]
+        self.put({f"team-{i}/x.yaml": prompt("x") for i in range(8)})
+        path = os.pathsep.join([str(Path(binary()).parent), os.environ["PATH"]])
+        printed = subprocess.check_output(
+            ["bash", "-ec", "kubectl() { :; }\n" + lines.replace("../prompts/prompts.d", str(self.files))], text=True,
+            cwd=self.directory, env={**clean_environment(), "PATH": path}, stderr=subprocess.DEVNULL)
+        self.assertEqual([s["configMap"]["name"] for s in volume_of(printed)["projected"]["sources"]],
+                         [f"prompts-team-{i}" for i in range(8)])
 
 
 def admin_port(server):
