@@ -191,7 +191,7 @@ class Sizes(ConfigMapTest):
             manifest["metadata"]["annotations"] = {}
         return {m["metadata"]["name"]: len(COPY) + len(json_of(m)) + 1 for m in manifests}
 
-    def test_a_project_over_the_limit_has_several(self):
+    def test_a_folder_over_the_limit_has_several(self):
         files = {f"big/{i:03}.json": '{"prompt_template": "' + f"{i} <b> & \\n \u2028\u2029 \u2028\u2029" * 200 + '"}' for i in range(100)}
         self.put({**files, "small/a.yaml": prompt("a"), "top.yaml": prompt("b"), "big.yaml": prompt("c")})
         manifests = self.make()
@@ -224,13 +224,19 @@ class Sizes(ConfigMapTest):
                 told = self.refusals_of(*options)["team/a.yaml"]
                 takes, room = map(int, re.findall(r"\d+", told)[:2])
                 self.assertGreater(room, most - 2048)
-                self.assertIn("--server-side", told)
+                self.assertEqual("--server-side" in told, hinted)
                 fill(most - 100 - (takes - room))
                 sizes = self.sizes_of(self.make(*options))
                 self.assertEqual(list(sizes), ["prompts-team"])
                 self.assertLessEqual(sizes["prompts-team"], most)
                 fill(most - 100 - (takes - room) + 1)
                 self.assertEqual(list(self.refusals_of(*options)), ["team/a.yaml"])
+
+    def test_a_file_that_never_fits(self):
+        self.put({"team/a.yaml": prompt("x") + "#" + "<" * (MOST // 4) + "\n"})
+        told = self.refusals_of()["team/a.yaml"]
+        self.assertIn("split the file", told)
+        self.assertNotIn("--max-bytes", told)
 
     def test_what_is_told_of_sizes(self):
         self.put({"team/a.yaml": prompt("a"), "team/b.yaml": prompt("b"), "c.yaml": prompt("c")})
@@ -243,13 +249,18 @@ class Names(ConfigMapTest):
     def names_of(self, *args):
         return [m["metadata"]["name"] for m in self.make(*args)]
 
-    def test_of_projects(self):
-        """Those that a name cannot tell apart share a ConfigMap; a dot and a number are no project's."""
+    def test_of_folders(self):
+        """Those that a name cannot tell apart share a ConfigMap; a dot and a number are no folder's."""
         self.put({f"{p}/x.yaml": prompt("x", prompt_id=f"{p}/x", project_name="p")
                   for p in ("a", "a-2", "a.2", "A.2", "b_", "-", "c_d", "c-d")})
         self.put({f"a/{i}.yaml": prompt("y" * 2000) for i in range(6)})
         names = self.names_of("--max-bytes", "8192")
         self.assertEqual(names, ["prompts", "prompts-a", "prompts-a.2", "prompts-a-2", "prompts-b", "prompts-c-d"])
+        self.assert_kept()
+
+    def test_of_a_file_that_names_another_project(self):
+        self.put({"support/other.yaml": prompt("x", project_name="sales")})
+        self.assertEqual(self.names_of(), ["prompts-support"])
         self.assert_kept()
 
     def test_fit_kubernetes(self):
@@ -317,7 +328,7 @@ class Refused(ConfigMapTest):
         self.assertEqual(set(told), bad)
         for text in told.values():
             self.assertIn("253 letters", text)
-            self.assertIn("rename the file", text)
+            self.assertIn("rename the file or its folder", text)
 
     def test_the_longest_key(self):
         path = "/".join(["d" * 47] * 5) + ".yaml"
