@@ -1,5 +1,6 @@
 """The manifests: by Kubernetes' own schemas, and by a promptd that starts with the arguments of each variant on the
 volumes that a kubelet and git-sync lay."""
+import base64
 import functools
 import hashlib
 import http.client
@@ -22,7 +23,7 @@ from promptd import (DEADLINE, ServerTest, as_somebody_else, ask, binary, clean_
 from replicas import ConfigMap, GitSync, Repository
 from support import write_files
 from test_configmap import TEXTS, ConfigMapTest, manifests_of, volume_of
-from tools import KUBERNETES, MONITORING, ROOT, known_options, load_yaml, run_tool
+from tools import KUBERNETES, MONITORING, ROOT, find_tool, known_options, load_yaml, run_tool
 
 VARIANTS = ["configmaps", "git-sync"]
 VERSIONS = ["1.29", "1.37"]  # of Kubernetes
@@ -233,6 +234,32 @@ class MadeConfigMaps(ConfigMapTest):
                          [f"prompts-team-{i}" for i in range(8)])
 
 
+class Secrets(ConfigMapTest):
+    def make(self, apply):
+        """Do as the README says, with this in the place of kubectl apply."""
+        readme = (ROOT / "README.md").read_text(encoding="utf-8")
+        lines = re.search(r"^\(umask 077 && promptd token .*\n.*\n.*litellm-promptd.*$", readme, re.MULTILINE)[0]
+        path = os.pathsep.join([str(Path(binary()).parent), str(Path(find_tool("kubectl")).parent), os.environ["PATH"]])
+        kubectl = f'kubectl() {{ if [ "$1" = apply ]; then {apply}; else command kubectl "$@"; fi; }}\n'
+        subprocess.run(["bash", "-c", kubectl + lines], cwd=self.directory, check=False, stderr=subprocess.DEVNULL,
+                       env={**clean_environment(), "PATH": path, "KUBECONFIG": os.devnull})
+
+    def test_the_readme_gives_litellm_the_token_and_promptd_its_digest(self):
+        self.make("{ cat; echo ---; } >>applied")
+        secrets = {s["metadata"]["name"]: s["data"] for s in yaml.safe_load_all(
+            (self.directory / "applied").read_text(encoding="utf-8")) if s}
+        token = base64.b64decode(secrets["litellm-promptd"]["token"]).strip()
+        tokens = base64.b64decode(secrets["promptd-tokens"]["tokens.yaml"])
+        self.assertIn(hashlib.sha256(token).hexdigest().encode(), tokens)
+        self.assertNotIn(token, tokens)
+        self.assertFalse((self.directory / "new").exists())
+
+    def test_the_token_is_not_left_where_the_cluster_cannot_be_reached(self):
+        self.make("false")
+        self.assertTrue((self.directory / "tokens.yaml").exists())
+        self.assertFalse((self.directory / "new").exists())
+
+
 def admin_port(server):
     """The port of --admin-listen, from the log."""
     def find():
@@ -393,6 +420,16 @@ class FromConfigMaps(VariantTest):
         self.assertEqual(wait_for(other, 1), 124)
         write_files(other, {"bad.yaml": "prompt_template: ["})
         self.assertEqual(wait_for(other, 1), 1)
+
+
+    def test_the_readme_compares_the_replicas(self):
+        server = self.start("configmaps", drain_delay="0s")
+        readme = (ROOT / "README.md").read_text(encoding="utf-8")
+        lines = re.search(r"^for pod in .*\n.*\ndone$", readme, re.MULTILINE)[0].replace("/9090", f"/{admin_port(server)}")
+        kubectl = 'kubectl() { case $1 in get) echo pod/a; echo pod/b ;; exec) shift 5; "$@" ;; esac; }\n'
+        printed = subprocess.check_output(["bash", "-c", kubectl + lines], text=True, env=clean_environment())
+        revision = json.loads(self.admin(server, "/health").body)["revision"]
+        self.assertEqual(printed, "".join(f'pod/{name} "revision":"{revision}"\n' for name in "ab"))
 
 
 class FromGit(VariantTest):
