@@ -23,14 +23,14 @@
 
 enum {
 	MAX_KEY_BYTES = 253,
-	MAX_PROJECT_BYTES = 120, /* in a name, which has at most 253 with all else */
+	MAX_FOLDER_BYTES = 120, /* in a name, which has at most 253 with all else */
 	HEAD_BYTES = 1024, /* more than all of a ConfigMap but its data */
 };
 
 /* A file in its ConfigMap. */
 struct item {
 	const char *path, *key;
-	const char *name; /* of the first ConfigMap of its project */
+	const char *name; /* of the first ConfigMap of its top folder */
 	const char *text;
 	size_t length, cost;
 };
@@ -88,14 +88,14 @@ is_key(const char *text)
 				 "0123456789-._")] == '\0';
 }
 
-/* The name of a project's first ConfigMap. Projects that differ only in what a name cannot hold share theirs. */
+/* The name of a top folder's first ConfigMap. Folders that differ only in what a name cannot hold share theirs. */
 static const char *
 name_of(struct arena *arena, const char *prefix, const char *key)
 {
 	const char *end = strstr(key, "__");
 	size_t length = end != NULL ? (size_t)(end - key) : 0;
-	if (length > MAX_PROJECT_BYTES)
-		length = MAX_PROJECT_BYTES;
+	if (length > MAX_FOLDER_BYTES)
+		length = MAX_FOLDER_BYTES;
 	char *name = arena_printf(arena, "%s-%.*s", prefix, (int)length, key);
 	if (name == NULL)
 		return NULL;
@@ -175,7 +175,8 @@ reason_against(struct making *making, const struct unit *served, struct item *it
 	size_t most = making->options->max_bytes;
 	if (!is_key(item->key))
 		return "cannot be a key, which is at most 253 letters, digits, ., - and _ (__ for "
-		       "a slash)\nrename the file, and say in it what its name gives: prompt_id";
+		       "a slash)\nrename the file or its folder, and say in it what its name "
+		       "gives: prompt_id";
 	if (!keeps_prompts(making, served, item))
 		return arena_printf(making->arena,
 			"would be the key %s, which gives its prompts another id or project\n"
@@ -185,9 +186,11 @@ reason_against(struct making *making, const struct unit *served, struct item *it
 	item->cost = cost_of(item);
 	if (item->cost + HEAD_BYTES > most)
 		return arena_printf(making->arena,
-			"takes %zu bytes, and a ConfigMap has room for %zu\nsplit the file, or "
-			"give --max-bytes 1048576 and apply with --server-side",
-			item->cost, most - HEAD_BYTES);
+			"takes %zu bytes, and a ConfigMap has room for %zu\nsplit the file%s",
+			item->cost, most - HEAD_BYTES,
+			item->cost + HEAD_BYTES > OPTIONS_MAX_CONFIGMAP_BYTES
+				? ""
+				: ", or give --max-bytes 1048576 and apply with --server-side");
 	return NULL;
 }
 
@@ -251,7 +254,7 @@ take_items(struct making *making)
 	return refuse_twins(making);
 }
 
-/* Fill ConfigMaps one after the other. A further one of a project has a number behind a dot, which is in no
+/* Fill ConfigMaps one after the other. A further one of a folder has a number behind a dot, which is in no
  * first one's name. Returns -1 when memory is out. */
 static int
 make_maps(struct making *making)

@@ -28,7 +28,7 @@ const struct command_row command_rows[N_COMMANDS] = {
 	[COMMAND_LITELLM_CONFIG] = {"litellm-config", "[DIR]", 0, 0, true,
 		"print the prompts for LiteLLM's config.yaml"},
 	[COMMAND_CONFIGMAP] = {"configmap", "[DIR]", 0, 0, true,
-		"print the prompt files as ConfigMaps for Kubernetes, those of each project apart"},
+		"print the prompt files as ConfigMaps for Kubernetes, those of each top folder apart"},
 	[COMMAND_DIFF] = {"diff", "OLD NEW", 2, 2, false,
 		"say what changes between two directories: 1 if that breaks callers, 2 if it cannot be said"},
 	[COMMAND_SCHEMA] = {"schema", "", 0, 0, false,

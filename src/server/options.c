@@ -15,7 +15,6 @@ enum {
 	MAX_PROMPTS = 1000000,
 	MAX_CONNECTIONS = 100000,
 	MIN_CONFIGMAP_BYTES = 4096,
-	MAX_CONFIGMAP_BYTES = 1024 * 1024, /* Kubernetes' own limit */
 	USUAL_CONFIGMAP_BYTES =
 		256 * 1024, /* that of annotations, where kubectl apply keeps a copy */
 };
@@ -128,7 +127,7 @@ DURATION(drain_delay)
 
 NUMBER(min_prompts, 0, MAX_PROMPTS)
 NUMBER(max_connections, 1, MAX_CONNECTIONS)
-NUMBER(max_bytes, MIN_CONFIGMAP_BYTES, MAX_CONFIGMAP_BYTES)
+NUMBER(max_bytes, MIN_CONFIGMAP_BYTES, OPTIONS_MAX_CONFIGMAP_BYTES)
 
 #undef NUMBER
 

@@ -32,7 +32,11 @@ enum sandbox_mode { SANDBOX_AUTO, SANDBOX_REQUIRE, SANDBOX_OFF };
 /* How a command prints what it found. */
 enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_GCC, FORMAT_GITHUB, FORMAT_MARKDOWN, N_FORMATS };
 
-enum { OPTIONS_MAX_NAMES = 32, OPTIONS_MAX_ROWS = 56 };
+enum {
+	OPTIONS_MAX_NAMES = 32,
+	OPTIONS_MAX_ROWS = 56,
+	OPTIONS_MAX_CONFIGMAP_BYTES = 1024 * 1024, /* Kubernetes' own limit */
+};
 
 /* Names in the order given, NULL-ended; they point into the texts. */
 struct option_names {

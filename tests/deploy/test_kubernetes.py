@@ -1,5 +1,6 @@
 """The manifests: by Kubernetes' own schemas, and by a promptd that starts with the arguments of each variant on the
 volumes that a kubelet and git-sync lay."""
+import base64
 import functools
 import hashlib
 import http.client
@@ -21,16 +22,20 @@ from promptd import (DEADLINE, ServerTest, as_somebody_else, ask, binary, clean_
                      litellm_path, prompt, wait_until)
 from replicas import ConfigMap, GitSync, Repository
 from support import write_files
-from tools import KUBERNETES, MONITORING, ROOT, known_options, load_yaml, run_tool
+from test_configmap import TEXTS, ConfigMapTest, manifests_of, volume_of
+from tools import KUBERNETES, MONITORING, ROOT, find_tool, known_options, load_yaml, run_tool
 
 VARIANTS = ["configmaps", "git-sync"]
 VERSIONS = ["1.29", "1.37"]  # of Kubernetes
+EGRESS = {"configmaps": [],
+          "git-sync": [{"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]},
+                       {"ports": [{"port": 443, "protocol": "TCP"}]}]}
 DRAINED = 10  # seconds within which promptd ends after --drain-delay
 
 # https://prometheus-operator.dev/docs/api-reference/api, of which this is what the manifests use.
-TEXTS = {"type": "object", "additionalProperties": {"type": "string"}}
+LABELS = {"type": "object", "additionalProperties": {"type": "string"}}
 SELECTOR = {"type": "object", "required": ["matchLabels"], "additionalProperties": False,
-            "properties": {"matchLabels": TEXTS}}
+            "properties": {"matchLabels": LABELS}}
 RELABELING = {"type": "object", "additionalProperties": False, "properties": {
     "sourceLabels": {"type": "array", "items": {"type": "string"}}, "targetLabel": {"type": "string"}}}
 ENDPOINT = {"type": "object", "required": ["port"], "additionalProperties": False, "properties": {
@@ -46,6 +51,12 @@ POD_MONITOR = {"type": "object", "required": ["selector", "podMetricsEndpoints"]
 def render(folder):
     """What kubectl apply -k sends, as text."""
     return run_tool("kubectl", "kustomize", KUBERNETES / folder)
+
+
+def validate(path):
+    """Whether what is to be applied fits the schemas of Kubernetes."""
+    for version in VERSIONS:
+        run_tool("kubernetes-validate", "--strict", "-k", version, path)
 
 
 class Variant:
@@ -68,6 +79,9 @@ class Variant:
     def option(self, name):
         return next(a.partition("=")[2] for a in self.promptd["args"] if a.startswith(f"--{name}="))
 
+    def port(self, name):
+        return int(self.option(name).rpartition(":")[2])
+
 
 class Manifests(unittest.TestCase):
     def test_the_readme_applies_what_there_is(self):
@@ -79,11 +93,10 @@ class Manifests(unittest.TestCase):
 
     def test_they_fit_the_schemas_of_kubernetes(self):
         for name in VARIANTS:
-            for version in VERSIONS:
-                with self.subTest(name, version=version), tempfile.NamedTemporaryFile("w") as file:
-                    file.write(render(name))
-                    file.flush()
-                    run_tool("kubernetes-validate", "--strict", "-k", version, file.name)
+            with self.subTest(name), tempfile.NamedTemporaryFile("w") as file:
+                file.write(render(name))
+                file.flush()
+                validate(file.name)
 
     def test_the_pod_monitor_fits_its_schema(self):
         monitor = load_yaml(MONITORING / "podmonitor.yaml")
@@ -114,6 +127,41 @@ class Manifests(unittest.TestCase):
                 self.assertEqual(context["capabilities"], {"drop": ["ALL"]})
             self.assertTrue(all(mount["readOnly"] for mount in variant.promptd["volumeMounts"]))
 
+    def test_nobody_is_root(self):
+        for variant in map(Variant, VARIANTS):
+            spec = variant.pod["spec"]
+            for container in spec["containers"]:
+                context = {**spec["securityContext"], **container["securityContext"]}
+                self.assertGreater(context["runAsUser"], 0)
+                self.assertGreater(context["runAsGroup"], 0)
+
+    def test_ports_are_those_at_which_promptd_listens(self):
+        for variant in map(Variant, VARIANTS):
+            self.assertEqual({p["name"]: p["containerPort"] for p in variant.promptd["ports"]},
+                             {"http": variant.port("listen"), "admin": variant.port("admin-listen")})
+            [service] = variant.find("Service")["spec"]["ports"]
+            self.assertEqual((service["port"], service["targetPort"]), (8080, "http"))
+        [endpoint] = load_yaml(MONITORING / "podmonitor.yaml")["spec"]["podMetricsEndpoints"]
+        self.assertEqual(endpoint["port"], "admin")
+
+    def test_litellm_may_ask_for_prompts_and_prometheus_for_metrics(self):
+        for name in VARIANTS:
+            policy = Variant(name).find("NetworkPolicy")["spec"]
+            self.assertEqual(policy["policyTypes"], ["Ingress", "Egress"])
+            self.assertEqual(policy["ingress"], [
+                {"from": [{"podSelector": {"matchLabels": {"app.kubernetes.io/name": "litellm"}}}],
+                 "ports": [{"port": "http"}]},
+                {"from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}],
+                 "ports": [{"port": "admin"}]}])
+            self.assertEqual(policy.get("egress", []), EGRESS[name])
+
+    def test_one_of_several_is_taken_away_at_a_time(self):
+        for variant in map(Variant, VARIANTS):
+            deployment = variant.find("Deployment")["spec"]
+            self.assertGreaterEqual(deployment["replicas"], 2)
+            self.assertEqual(deployment["strategy"], {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}})
+            self.assertEqual(variant.find("PodDisruptionBudget")["spec"]["maxUnavailable"], 1)
+
     def test_names_lead_to_what_they_name(self):
         for variant in map(Variant, VARIANTS):
             spec, ports = variant.pod["spec"], {p["name"] for p in variant.promptd["ports"]}
@@ -141,7 +189,75 @@ class Manifests(unittest.TestCase):
                          *(c["labelSelector"]["matchLabels"]
                            for c in variant.pod["spec"]["topologySpreadConstraints"])]
             for selector in selectors:
+                self.assertTrue(selector)
                 self.assertLessEqual(selector.items(), labels.items())
+
+
+class MadeConfigMaps(ConfigMapTest):
+    """What promptd configmap prints, as Kubernetes' own tools see it."""
+
+    def make_file(self, *args):
+        path = self.directory / "prompts.yaml"
+        path.write_text(self.print(*args), encoding="utf-8")
+        return path
+
+    def test_they_fit_the_schemas_of_kubernetes(self):
+        self.put({**{f"team/{name}": text for name, text in TEXTS.items()}, "1/2.yaml": prompt("x")})
+        validate(self.make_file())
+        validate(self.make_file("--name", "123", "--namespace", "456"))
+
+    def test_kubectl_reads_the_same(self):
+        self.put({f"team/{name}": text for name, text in TEXTS.items()})
+        self.put({f"other-{i}.yaml": prompt("y" * 4000) for i in range(300)})
+        path = self.make_file()
+        read = run_tool("kubectl", "--kubeconfig", os.devnull, "label", "--local", "-f", path, "read=true", "-o", "json")
+        decoder, manifests = json.JSONDecoder(), []
+        while read.strip():
+            manifest, end = decoder.raw_decode(read.lstrip())
+            read = read.lstrip()[end:]
+            self.assertEqual(manifest["metadata"]["labels"].pop("read"), "true")
+            manifests.append(manifest)
+        self.assertGreater(len(manifests), 5)
+        self.assertEqual(manifests, manifests_of(path.read_text(encoding="utf-8")))
+        data = self.data_of(manifests)
+        self.assertEqual({key: data[f"team__{key}"] for key in TEXTS}, TEXTS)
+
+    def test_the_readme_shows_the_list_of_all(self):
+        readme = (ROOT / "README.md").read_text(encoding="utf-8")
+        lines = re.search(r"^(promptd configmap .*\n.*prompts\.yaml.*)\nkubectl apply -k configmaps$", readme, re.MULTILINE)[1]
+        self.put({f"team-{i}/x.yaml": prompt("x") for i in range(8)})
+        path = os.pathsep.join([str(Path(binary()).parent), os.environ["PATH"]])
+        printed = subprocess.check_output(
+            ["bash", "-ec", "kubectl() { :; }\n" + lines.replace("../prompts/prompts.d", str(self.files))], text=True,
+            cwd=self.directory, env={**clean_environment(), "PATH": path}, stderr=subprocess.DEVNULL)
+        self.assertEqual([s["configMap"]["name"] for s in volume_of(printed)["projected"]["sources"]],
+                         [f"prompts-team-{i}" for i in range(8)])
+
+
+class Secrets(ConfigMapTest):
+    def make(self, apply):
+        """Do as the README says, with this in the place of kubectl apply."""
+        readme = (ROOT / "README.md").read_text(encoding="utf-8")
+        lines = re.search(r"^\(umask 077 && promptd token .*\n.*\n.*litellm-promptd.*$", readme, re.MULTILINE)[0]
+        path = os.pathsep.join([str(Path(binary()).parent), str(Path(find_tool("kubectl")).parent), os.environ["PATH"]])
+        kubectl = f'kubectl() {{ if [ "$1" = apply ]; then {apply}; else command kubectl "$@"; fi; }}\n'
+        subprocess.run(["bash", "-c", kubectl + lines], cwd=self.directory, check=False, stderr=subprocess.DEVNULL,
+                       env={**clean_environment(), "PATH": path, "KUBECONFIG": os.devnull})
+
+    def test_the_readme_gives_litellm_the_token_and_promptd_its_digest(self):
+        self.make("{ cat; echo ---; } >>applied")
+        secrets = {s["metadata"]["name"]: s["data"] for s in yaml.safe_load_all(
+            (self.directory / "applied").read_text(encoding="utf-8")) if s}
+        token = base64.b64decode(secrets["litellm-promptd"]["token"]).strip()
+        tokens = base64.b64decode(secrets["promptd-tokens"]["tokens.yaml"])
+        self.assertIn(hashlib.sha256(token).hexdigest().encode(), tokens)
+        self.assertNotIn(token, tokens)
+        self.assertFalse((self.directory / "new").exists())
+
+    def test_the_token_is_not_left_where_the_cluster_cannot_be_reached(self):
+        self.make("false")
+        self.assertTrue((self.directory / "tokens.yaml").exists())
+        self.assertFalse((self.directory / "new").exists())
 
 
 def admin_port(server):
@@ -304,6 +420,16 @@ class FromConfigMaps(VariantTest):
         self.assertEqual(wait_for(other, 1), 124)
         write_files(other, {"bad.yaml": "prompt_template: ["})
         self.assertEqual(wait_for(other, 1), 1)
+
+
+    def test_the_readme_compares_the_replicas(self):
+        server = self.start("configmaps", drain_delay="0s")
+        readme = (ROOT / "README.md").read_text(encoding="utf-8")
+        lines = re.search(r"^for pod in .*\n.*\ndone$", readme, re.MULTILINE)[0].replace("/9090", f"/{admin_port(server)}")
+        kubectl = 'kubectl() { case $1 in get) echo pod/a; echo pod/b ;; exec) shift 5; "$@" ;; esac; }\n'
+        printed = subprocess.check_output(["bash", "-c", kubectl + lines], text=True, env=clean_environment())
+        revision = json.loads(self.admin(server, "/health").body)["revision"]
+        self.assertEqual(printed, "".join(f'pod/{name} "revision":"{revision}"\n' for name in "ab"))
 
 
 class FromGit(VariantTest):

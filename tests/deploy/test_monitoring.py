@@ -20,7 +20,7 @@ ALERTS = {rule["alert"]: rule for group in RULES["groups"] for rule in group["ru
 DASHBOARD = json.loads((DEPLOY / "grafana-dashboard.json").read_text(encoding="utf-8"))
 PANELS = {panel["title"]: panel for panel in DASHBOARD["panels"] if panel["type"] != "row"}
 INTERVAL = "200ms"
-SELECTOR = re.compile(r"(?:promptd|process)_\w+(?:\{[^}]*\})?")
+SELECTOR = re.compile(r"\b(?:(?:promptd|process)_\w+|up\b)(?:\{[^}]*\})?")
 
 
 def temporary_directory(add_cleanup):
@@ -72,9 +72,12 @@ def scrape_config(targets):
     del config["kubernetes_sd_configs"]  # Debian's Prometheus knows no Kubernetes
     config["static_configs"] = [
         {"targets": [target], "labels": {"__meta_kubernetes_namespace": "prompts",
-                                         "__meta_kubernetes_pod_name": pod_name(number),
+                                         "__meta_kubernetes_pod_name": name,
+                                         "__meta_kubernetes_pod_phase": phase,
                                          "__meta_kubernetes_pod_container_port_name": port}}
-        for number, target in enumerate(targets) for port in ["http", "admin"]]
+        for number, target in enumerate(targets)
+        for name, phase, port in [(pod_name(number), "Running", "http"), (pod_name(number), "Running", "admin"),
+                                  (f"evicted-{number}", "Failed", "admin")]]
     return config
 
 
@@ -214,6 +217,8 @@ class BrokenReplica(ServerTest):
         wait_until(lambda: prometheus.alerts().keys() == wanted, f"just these alerts come up: {wanted}")
         for (_, instance), annotations in prometheus.alerts().items():
             self.assertIn(instance or "promptd", annotations["summary"])
+        replicas[1].stop()
+        wait_until(lambda: ("PromptdDown", pod_name(1)) in prometheus.alerts(), "the one that is gone is seen")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """promptd configmap: what Kubernetes mounts of it is served like the directory that it was made of."""
 import json
-import os
 import re
 import unittest
 from pathlib import Path
@@ -9,11 +8,29 @@ import yaml  # Debian: python3-yaml
 
 from promptd import PROMPTS_D, prompt
 from replicas import ConfigMap
-from support import need, run
 from test_commands import CommandTest
 
 CASES = Path(__file__).parent.parent / "cases" / "good"
 USUAL, MOST = 262144, 1048576
+TEXTS = {
+    "windows.yaml": 'prompt_template: "x"\r\nslug: a\r\n',
+    "mixed.yaml": 'prompt_template: "x"\r\nslug: a\n',
+    "blank-first.yaml": "\n\nprompt_template: x\n",
+    "comment-first.yaml": "  # c\nprompt_template: x\n",
+    "indented.yaml": "  prompt_template: x\n  slug: a\n",
+    "no-end.yaml": "prompt_template: x",
+    "ends.yaml": "prompt_template: |+\n  x\n\n\n",
+    "blanks.yaml": "prompt_template: |\n  x  \n \n   \n  \ty\t\n  ",
+    "mark.yaml": "\ufeffprompt_template: x\n",
+    "tab.json": '\t{"prompt_template":\t"x"}',
+    "plain.json": '{\n  "prompt_template": "a\\nb \\" \\\\ <b>"\n}\n',
+    "odd.json": '{"prompt_template": "\x7f \x85 \u2028 \u2029 \ufeff \ufffe \xa0 \ud7ff \U0001f600 \U0010ffff"}\n',
+    "documents.yaml": "---\nprompt_id: a1\nprompt_template: x\n...\n---\nprompt_id: b1\nprompt_template: y\n---\n"
+                      "- {prompt_id: c1, prompt_template: z}\n",
+    "quotes.yaml": "prompt_template: \"a: 'b' # {c} \\\\ \\u0007\"\nslug: a\n",
+    "wide.yaml": "prompt_template: " + "é漢😀 " * 5000 + "x\n",
+    "kinds.yaml": "prompt_template: x\nmetadata: {a: 1e3, b: 0x1F, c: no, d: 1:30, e: ~}\n",
+}
 COPY = "kubectl.kubernetes.io/last-applied-configuration"
 
 
@@ -152,30 +169,10 @@ class Kept(ConfigMapTest):
 
 
 class Texts(ConfigMapTest):
-    TEXTS = {
-        "windows.yaml": 'prompt_template: "x"\r\nslug: a\r\n',
-        "mixed.yaml": 'prompt_template: "x"\r\nslug: a\n',
-        "blank-first.yaml": "\n\nprompt_template: x\n",
-        "comment-first.yaml": "  # c\nprompt_template: x\n",
-        "indented.yaml": "  prompt_template: x\n  slug: a\n",
-        "no-end.yaml": "prompt_template: x",
-        "ends.yaml": "prompt_template: |+\n  x\n\n\n",
-        "blanks.yaml": "prompt_template: |\n  x  \n \n   \n  \ty\t\n  ",
-        "mark.yaml": "\ufeffprompt_template: x\n",
-        "tab.json": '\t{"prompt_template":\t"x"}',
-        "plain.json": '{\n  "prompt_template": "a\\nb \\" \\\\ <b>"\n}\n',
-        "odd.json": '{"prompt_template": "\x7f \x85 \u2028 \u2029 \ufeff \ufffe \xa0 \ud7ff \U0001f600 \U0010ffff"}\n',
-        "documents.yaml": "---\nprompt_id: a1\nprompt_template: x\n...\n---\nprompt_id: b1\nprompt_template: y\n---\n"
-                          "- {prompt_id: c1, prompt_template: z}\n",
-        "quotes.yaml": "prompt_template: \"a: 'b' # {c} \\\\ \\u0007\"\nslug: a\n",
-        "wide.yaml": "prompt_template: " + "é漢😀 " * 5000 + "x\n",
-        "kinds.yaml": "prompt_template: x\nmetadata: {a: 1e3, b: 0x1F, c: no, d: 1:30, e: ~}\n",
-    }
-
     def setUp(self):
         super().setUp()
-        self.put({f"team/{name}": text for name, text in self.TEXTS.items()})
-        self.wanted = {f"team__{name}": text for name, text in self.TEXTS.items()}
+        self.put({f"team/{name}": text for name, text in TEXTS.items()})
+        self.wanted = {f"team__{name}": text for name, text in TEXTS.items()}
 
     def test_bytes_are_kept(self):
         self.assertEqual(self.assert_kept(), self.wanted)
@@ -184,24 +181,6 @@ class Texts(ConfigMapTest):
         out = self.print()
         self.assertIn('  team__plain.json: |\n    {\n      "prompt_template": "a\\nb \\" \\\\ <b>"\n    }\n', out)
         self.assertIn("  team__no-end.yaml: |-\n    prompt_template: x\n", out)
-
-    def test_kubectl_reads_the_same(self):
-        need(self, "kubectl", "kubectl, a single file, from https://kubernetes.io/releases/download")
-        self.put({f"other-{i}.yaml": prompt("y" * 4000) for i in range(300)})
-        path = self.directory / "manifests.yaml"
-        path.write_text(self.print(), encoding="utf-8")
-        read = run("kubectl", "label", "--local", "-f", str(path), "read=true", "-o", "json",
-                   env={"PATH": os.environ["PATH"], "HOME": str(self.directory), "KUBECONFIG": os.devnull})
-        decoder, manifests = json.JSONDecoder(), []
-        while read.strip():
-            manifest, end = decoder.raw_decode(read.lstrip())
-            read = read.lstrip()[end:]
-            self.assertEqual(manifest["metadata"]["labels"].pop("read"), "true")
-            manifests.append(manifest)
-        self.assertGreater(len(manifests), 5)
-        self.assertEqual(manifests, manifests_of(path.read_text(encoding="utf-8")))
-        data = self.data_of(manifests)
-        self.assertEqual({key: data[key] for key in self.wanted}, self.wanted)
 
 
 class Sizes(ConfigMapTest):
@@ -212,7 +191,7 @@ class Sizes(ConfigMapTest):
             manifest["metadata"]["annotations"] = {}
         return {m["metadata"]["name"]: len(COPY) + len(json_of(m)) + 1 for m in manifests}
 
-    def test_a_project_over_the_limit_has_several(self):
+    def test_a_folder_over_the_limit_has_several(self):
         files = {f"big/{i:03}.json": '{"prompt_template": "' + f"{i} <b> & \\n \u2028\u2029 \u2028\u2029" * 200 + '"}' for i in range(100)}
         self.put({**files, "small/a.yaml": prompt("a"), "top.yaml": prompt("b"), "big.yaml": prompt("c")})
         manifests = self.make()
@@ -245,13 +224,19 @@ class Sizes(ConfigMapTest):
                 told = self.refusals_of(*options)["team/a.yaml"]
                 takes, room = map(int, re.findall(r"\d+", told)[:2])
                 self.assertGreater(room, most - 2048)
-                self.assertIn("--server-side", told)
+                self.assertEqual("--server-side" in told, hinted)
                 fill(most - 100 - (takes - room))
                 sizes = self.sizes_of(self.make(*options))
                 self.assertEqual(list(sizes), ["prompts-team"])
                 self.assertLessEqual(sizes["prompts-team"], most)
                 fill(most - 100 - (takes - room) + 1)
                 self.assertEqual(list(self.refusals_of(*options)), ["team/a.yaml"])
+
+    def test_a_file_that_never_fits(self):
+        self.put({"team/a.yaml": prompt("x") + "#" + "<" * (MOST // 4) + "\n"})
+        told = self.refusals_of()["team/a.yaml"]
+        self.assertIn("split the file", told)
+        self.assertNotIn("--max-bytes", told)
 
     def test_what_is_told_of_sizes(self):
         self.put({"team/a.yaml": prompt("a"), "team/b.yaml": prompt("b"), "c.yaml": prompt("c")})
@@ -264,13 +249,18 @@ class Names(ConfigMapTest):
     def names_of(self, *args):
         return [m["metadata"]["name"] for m in self.make(*args)]
 
-    def test_of_projects(self):
-        """Those that a name cannot tell apart share a ConfigMap; a dot and a number are no project's."""
+    def test_of_folders(self):
+        """Those that a name cannot tell apart share a ConfigMap; a dot and a number are no folder's."""
         self.put({f"{p}/x.yaml": prompt("x", prompt_id=f"{p}/x", project_name="p")
                   for p in ("a", "a-2", "a.2", "A.2", "b_", "-", "c_d", "c-d")})
         self.put({f"a/{i}.yaml": prompt("y" * 2000) for i in range(6)})
         names = self.names_of("--max-bytes", "8192")
         self.assertEqual(names, ["prompts", "prompts-a", "prompts-a.2", "prompts-a-2", "prompts-b", "prompts-c-d"])
+        self.assert_kept()
+
+    def test_of_a_file_that_names_another_project(self):
+        self.put({"support/other.yaml": prompt("x", project_name="sales")})
+        self.assertEqual(self.names_of(), ["prompts-support"])
         self.assert_kept()
 
     def test_fit_kubernetes(self):
@@ -338,7 +328,7 @@ class Refused(ConfigMapTest):
         self.assertEqual(set(told), bad)
         for text in told.values():
             self.assertIn("253 letters", text)
-            self.assertIn("rename the file", text)
+            self.assertIn("rename the file or its folder", text)
 
     def test_the_longest_key(self):
         path = "/".join(["d" * 47] * 5) + ".yaml"
