@@ -141,9 +141,11 @@ start_all_workers(struct server *server, const struct options *options, struct e
 	bool is_open = options->tokens_file == NULL && !options->allow_anonymous;
 	const struct door prompts = {.kind = server->admin.count > 0 ? DOOR_PROMPTS : DOOR_BOTH,
 		.loopback_names = is_open && server->listeners.is_loopback,
+		.is_shared = server->listeners.is_shared,
 		.tls = server->tls};
-	const struct door admin = {
-		.kind = DOOR_ADMIN, .loopback_names = is_open && server->admin.is_loopback};
+	const struct door admin = {.kind = DOOR_ADMIN,
+		.loopback_names = is_open && server->admin.is_loopback,
+		.is_shared = server->admin.is_shared};
 	server->workers =
 		calloc(server->listeners.count + server->admin.count, sizeof(struct worker *));
 	if (server->workers == NULL) {
@@ -225,17 +227,19 @@ static int
 load(struct server *server, const struct options *options, struct error *error)
 {
 	sigset_t ends;
-	if (options->writable)
-		writer_sweep(options->directory);
-	if (reloader_start(server->reloader, error) != 0)
-		return -1;
 	sigemptyset(&ends);
 	sigaddset(&ends, SIGINT);
 	sigaddset(&ends, SIGTERM);
 	signal(SIGINT, on_early_end);
 	signal(SIGTERM, on_early_end);
 	pthread_sigmask(SIG_UNBLOCK, &ends, NULL);
-	int result = reloader_await(server->reloader, error);
+	if (options->writable)
+		writer_sweep(options->directory);
+	pthread_sigmask(SIG_BLOCK, &ends, NULL); /* as the thread inherits it */
+	int result = reloader_start(server->reloader, error);
+	pthread_sigmask(SIG_UNBLOCK, &ends, NULL);
+	if (result == 0)
+		result = reloader_await(server->reloader, error);
 	pthread_sigmask(SIG_BLOCK, &ends, NULL);
 	return result;
 }

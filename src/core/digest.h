@@ -6,8 +6,7 @@
 
 enum { DIGEST_BYTES = 32, ETAG_BYTES = 35 /* two quotes, 32 hexadecimal digits, NUL */ };
 
-/* A reusable context, from nettle, as OpenSSL's takes two megabytes of each process. One thread at a time. Returns NULL when memory
- * is out. */
+/* A reusable context. One thread at a time. Returns NULL when memory is out. */
 struct digest;
 struct digest *digest_new(void);
 void digest_free(struct digest *);

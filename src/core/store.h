@@ -15,8 +15,8 @@ void store_free(struct store *);
 /* A reference to the current snapshot, NULL before the first was published. Any thread. */
 const struct snapshot *store_acquire(struct store *);
 
-/* Have a reference, NULL for none, be one to the current snapshot. Where it is, nothing is written that threads share, whose
- * writing takes each of them the longer the more they are. Any thread. */
+/* Have a reference, NULL for none, be one to the current snapshot. Where it already is, this writes nothing that threads
+ * share. Any thread. */
 void store_refresh(struct store *, const struct snapshot **held);
 
 /* Give a reference back. Any thread; never frees. */

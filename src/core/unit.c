@@ -22,7 +22,7 @@ struct unit_maker {
 	const struct prompt_rules *rules;
 	struct arena *arena;
 	struct digest *digest;
-	struct unit unit; /* the last one made; its parts lie in the arena */
+	struct unit unit; /* made last; its parts lie in the arena */
 };
 
 /* The one allocation: the unit first, so that a pointer to it is one to this. */
@@ -167,8 +167,9 @@ pack_unit(struct pack *pack, const struct unit *from, const struct unit *unit)
 	return copy;
 }
 
-struct unit *
-unit_seal(const struct unit *from)
+/* Copy a unit into one allocation of its exact size. */
+static struct unit *
+copy_unit(const struct unit *from)
 {
 	struct pack pack = {0};
 	pack_unit(&pack, from, NULL);
@@ -281,7 +282,7 @@ add_prompts(struct unit_maker *maker, const struct document *document, const str
 	return 0;
 }
 
-const struct unit *
+int
 unit_make(struct unit_maker *maker, const char *path, const char *data, size_t length)
 {
 	arena_reset(maker->arena);
@@ -297,21 +298,28 @@ unit_make(struct unit_maker *maker, const char *path, const char *data, size_t l
 	int result =
 		is_json ? json_parse(&document, data, length) : yaml_parse(&document, data, length);
 	if (arena_failed(maker->arena) || (result != 0 && errors.count == 0))
-		return NULL;
+		return -1;
 	if (result == 0 && document.first == NULL)
 		errors_add(&errors, ERROR_SYNTAX, 1, 1,
 			"the file holds no prompt\ndelete it, or write one");
 	if (add_prompts(maker, &document, &text, unit) != 0 ||
 		take_errors(maker->arena, &errors, unit) != 0)
-		return NULL;
+		return -1;
+	return 0;
+}
+
+struct unit *
+unit_seal(struct unit_maker *maker)
+{
+	struct unit *unit = copy_unit(&maker->unit);
+	arena_reset(maker->arena);
 	return unit;
 }
 
 struct unit *
 unit_new(struct unit_maker *maker, const char *path, const char *data, size_t length)
 {
-	const struct unit *made = unit_make(maker, path, data, length);
-	return made != NULL ? unit_seal(made) : NULL;
+	return unit_make(maker, path, data, length) == 0 ? unit_seal(maker) : NULL;
 }
 
 struct unit *
@@ -321,7 +329,7 @@ unit_new_failed(const char *path, const struct error *error)
 	struct unit unit = {.path = path, .problems = &problem, .n_problems = 1, .n_errors = 1};
 	problem.kind = ERROR_FILE;
 	problem.rule = RULE_FILE;
-	return unit_seal(&unit);
+	return copy_unit(&unit);
 }
 
 static struct block *

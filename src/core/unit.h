@@ -45,8 +45,7 @@ struct prompt {
 	size_t n_variables;
 	const char *listing; /* members of its entry in the list: JSON without the braces; … */
 	size_t listing_length;
-	const char *
-		detail; /* … from a place in it on, members that the whole prompt has beyond the answer */
+	const char *detail; /* … from there on, what the whole prompt has beyond the answer */
 	char etag[ETAG_BYTES]; /* of the answer */
 	unsigned char digest[DIGEST_BYTES]; /* of all that clients are told but the labels */
 	struct meter *meter; /* set by the first snapshot; a reference */
@@ -68,19 +67,14 @@ struct unit_maker;
 struct unit_maker *unit_maker_new(const struct prompt_rules *); /* rules: borrowed */
 void unit_maker_free(struct unit_maker *);
 
-/* Make the unit of a file's bytes; JSON where its path says so, else YAML. It lives in the maker until the next is made there.
- * Returns NULL when memory is out; all else that is wrong is in the unit. */
-const struct unit *unit_make(
-	struct unit_maker *, const char *path, const char *data, size_t length);
+/* Make the unit of a file's bytes, JSON where its path says so, else YAML, in the maker, which unit_seal() empties, moving it
+ * into one allocation; unit_new() does both. All that is wrong is in the unit, but that memory is out: then they return
+ * -1 and NULL. The caller has the reference. */
+int unit_make(struct unit_maker *, const char *path, const char *data, size_t);
+struct unit *unit_seal(struct unit_maker *);
+struct unit *unit_new(struct unit_maker *, const char *path, const char *data, size_t);
 
-/* Move what unit_make() has made into an allocation of its own, which is of the thread that calls; where many are kept, let that
- * be one thread. Returns NULL when memory is out. The caller has the reference. */
-struct unit *unit_seal(const struct unit *);
-
-/* Both. */
-struct unit *unit_new(struct unit_maker *, const char *path, const char *data, size_t length);
-
-/* Make the unit of a file that could not be read. */
+/* The same of a file that could not be read. */
 struct unit *unit_new_failed(const char *path, const struct error *);
 
 /* Any thread. The last reference frees the unit. */

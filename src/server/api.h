@@ -52,6 +52,7 @@ struct door {
 		DOOR_ADMIN, /* … metrics, status and reload; probes are behind both. Reading needs no token here */
 	} kind;
 	bool loopback_names; /* a Host must be one (RFC 9110 section 7.2), against DNS rebinding */
+	bool is_shared; /* others have its socket, too */
 	struct tls *tls; /* NULL: without */
 };
 

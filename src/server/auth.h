@@ -37,7 +37,7 @@ enum auth_result { AUTH_GRANTED, AUTH_MALFORMED, AUTH_UNKNOWN };
  * thread. */
 void auth_hold(struct auth *, struct tokens **held);
 
-/* Judge an Authorization header (RFC 6750 section 2.1); NULL where there is none. The token that was presented is one of those held;
- * NULL where nobody had to present one. Any thread, each with a digest of its own. */
+/* Judge an Authorization header (RFC 6750 section 2.1); NULL where there is none. The token that was presented is one
+ * of those held; NULL where nobody had to present one. Any thread, each with a digest of its own. */
 enum auth_result auth_check(const struct auth *, const struct tokens *held, const char *header,
 	struct digest *, const struct token **);

@@ -159,7 +159,7 @@ on_closed(struct evhttp_connection *none, void *context)
 	struct connection *connection = context;
 	struct gates *gates = connection->gates;
 	(void)none;
-	lingers_let_go(gates->lingers, connection->gate.bufev);
+	lingers_keep(gates->lingers, connection->gate.bufev);
 	gates->by_descriptor[connection->descriptor] = NULL;
 	if (connection->gate.owner != NULL)
 		gates->on_close(connection->gate.owner);
@@ -240,10 +240,8 @@ end_doomed(struct gates *gates)
 	struct evhttp_connection *connection = bufev != NULL ? find_connection(gates, bufev) : NULL;
 	if (connection != NULL)
 		evhttp_connection_free(connection);
-	if (bufev != NULL) {
-		lingers_let_go(gates->lingers, bufev);
+	if (bufev != NULL)
 		bufferevent_decref(bufev);
-	}
 	gates->doomed = NULL;
 }
 
@@ -282,9 +280,9 @@ on_sweep(evutil_socket_t none, short events, void *context)
 	if (is_full(gates))
 		make_room(gates);
 	lingers_sweep(gates->lingers, now_ms);
+	/* What epoll refuses is told to nobody: have it added again. */
 	if (gates->listener != NULL)
-		evconnlistener_disable(
-			gates->listener); /* epoll may have refused it, and nobody told */
+		evconnlistener_disable(gates->listener);
 	pause_or_resume(gates);
 }
 

@@ -33,7 +33,8 @@ void gates_drain(struct gates *);
 /* Whether a request has begun to arrive or, on a connection that is new, may be about to; or its reply is not out. */
 bool gates_are_busy(const struct gates *);
 
-/* Stop watching over the socket, on which nothing is accepted any more. Returns whether that was not so before. */
+/* Accept nothing any more, and stop watching over the socket. Returns whether epoll is yet to be told of that, in the next turn of
+ * the loop; before, only a socket that nobody else has may be closed. */
 bool gates_leave(struct gates *);
 
 /* Make a connection's bufferevent, for evhttp_set_bevcb. NULL when memory is out: then evhttp makes one that has no

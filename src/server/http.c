@@ -179,7 +179,7 @@ body_length(const struct reply *reply)
 	return reply->prompt != NULL ? reply->prompt->answer_length : reply->body.length;
 }
 
-/* The ETag of a reply's bytes: a prompt's answer has its own. Returns -1 when memory is out. */
+/* The ETag of a reply's bytes: a prompt's answer has its own. */
 static void
 find_etag(struct digest *digest, const struct reply *reply, char etag[ETAG_BYTES])
 {

@@ -156,7 +156,7 @@ hold(struct lingers *lingers, struct bufferevent *bufev)
 }
 
 void
-lingers_let_go(struct lingers *lingers, struct bufferevent *bufev)
+lingers_keep(struct lingers *lingers, struct bufferevent *bufev)
 {
 	struct lingering *lingering = hold(lingers, bufev);
 	if (lingering != NULL)
@@ -192,6 +192,8 @@ lingers_count(const struct lingers *lingers)
 void
 lingers_sweep(struct lingers *lingers, int64_t now_ms)
 {
+	if (lingers->ending != NULL) /* in case that memory was out for it */
+		wait_a_turn(lingers);
 	for (struct lingering *at = lingers->first, *next; at != NULL; at = next) {
 		next = at->next;
 		if (now_ms >= at->deadline_ms)

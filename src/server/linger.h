@@ -1,8 +1,8 @@
 /* linger.h -- keeps the descriptors of connections that evhttp is done with for a while.
  *
  * Closed at once while its client is still sending, a connection is reset, and the client can lose the last reply
- * (RFC 9112 section 9.6). Closed in the turn of the loop in which it was waited for last, a descriptor can be another connection's,
- * on another thread even, when epoll is told of it. */
+ * (RFC 9112 section 9.6). And epoll is told once a turn of the loop only what is waited for no more: by then a descriptor that was
+ * closed meanwhile could be another thread's. */
 #pragma once
 
 #include <stddef.h>
@@ -24,7 +24,7 @@ void lingers_add(struct lingers *, struct bufferevent *);
 
 /* Keep the descriptor of a bufferevent that somebody is about to free until epoll knows that it is waited for no more. Where memory
  * is out, it is closed at once: the kernel forgets it by itself. */
-void lingers_let_go(struct lingers *, struct bufferevent *);
+void lingers_keep(struct lingers *, struct bufferevent *);
 
 /* How many wait for their clients. */
 size_t lingers_count(const struct lingers *);

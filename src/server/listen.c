@@ -229,6 +229,7 @@ listen_take(struct listeners *listeners, const char *scheme, const int *sockets,
 	*listeners = (struct listeners){0};
 	if (judge_passed(listeners, scheme, sockets, n_sockets, loopback_only, error) != 0)
 		return -1;
+	listeners->is_shared = true;
 	count = count > n_sockets ? count : n_sockets;
 	listeners->sockets = calloc(count, sizeof(int));
 	for (; listeners->sockets != NULL && listeners->count < count; listeners->count++) {

@@ -11,6 +11,7 @@ struct listeners {
 	int *sockets;
 	size_t count;
 	bool is_loopback; /* other machines cannot reach it */
+	bool is_shared; /* others have the sockets, too, so that connections which wait there outlive this process */
 	char url[96]; /* with the real port: http://127.0.0.1:8080 */
 };
 
@@ -23,8 +24,8 @@ bool listen_is_address(const char *);
 int listen_open(struct listeners *, const char *scheme, const char *address, size_t count,
 	const char *loopback_only, struct error *);
 
-/* Share sockets that listen already among so many workers or, where that is more, one for each: connections that wait
- * there outlive this process. They are taken. The same is an error. */
+/* Share sockets that listen already among so many workers or, where that is more, one for each. They are taken. The same is an
+ * error. */
 int listen_take(struct listeners *, const char *scheme, const int *sockets, size_t n_sockets,
 	size_t count, const char *loopback_only, struct error *);
 void listen_close(struct listeners *);

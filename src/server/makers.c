@@ -20,13 +20,13 @@ enum {
 struct place {
 	struct file *file;
 	struct buffer bytes;
-	struct unit_maker *maker;
-	const struct unit *unit; /* the maker's; NULL: memory was out */
-	bool is_made;
+	struct unit_maker *maker; /* holds the unit */
+	bool is_made; /* or could not be, … */
+	bool has_unit; /* … where memory was out */
 };
 
-/* A ring of places, which are put, claimed by whoever makes the unit, made, and brought. What is kept is allocated by the caller
- * alone: malloc() has memory for each thread, and does not fill what is freed of one with what is new of another. */
+/* A ring of places, which are put, claimed by whoever makes the unit, made, and brought. The caller alone allocates what is kept:
+ * malloc() has an arena for each thread, and what goes in one of them leaves no room for what comes in another. */
 struct makers {
 	const struct prompt_rules *rules;
 	makers_on_unit *on_unit;
@@ -94,9 +94,8 @@ make_next(struct makers *makers)
 	struct place *place = place_at(makers, makers->claimed++);
 	pthread_mutex_unlock(&makers->lock);
 	const char *data = place->bytes.length > 0 ? place->bytes.data : "";
-	place->unit = place->maker == NULL ? NULL
-					   : unit_make(place->maker, place->file->path, data,
-						     place->bytes.length);
+	place->has_unit = place->maker != NULL && unit_make(place->maker, place->file->path, data,
+							  place->bytes.length) == 0;
 	pthread_mutex_lock(&makers->lock);
 	place->is_made = true;
 	pthread_cond_signal(&makers->made);
@@ -158,7 +157,7 @@ bring_oldest(struct makers *makers)
 	makers->brought++;
 	makers->bytes -= place->bytes.length;
 	makers->on_unit(
-		makers->context, place->file, place->unit != NULL ? unit_seal(place->unit) : NULL);
+		makers->context, place->file, place->has_unit ? unit_seal(place->maker) : NULL);
 }
 
 static bool
@@ -211,7 +210,7 @@ makers_finish(struct makers *makers)
 	makers->put = makers->claimed = makers->brought = 0;
 	for (size_t i = 0; i < N_PLACES; i++)
 		buffer_finish(&makers->places[i].bytes);
-	for (size_t i = 1; i < N_PLACES; i++) { /* few files never need them */
+	for (size_t i = 1; i < N_PLACES; i++) { /* few files need the first one only */
 		unit_maker_free(makers->places[i].maker);
 		makers->places[i].maker = NULL;
 	}

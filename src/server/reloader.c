@@ -205,10 +205,14 @@ static void *
 reload_thread(void *context)
 {
 	struct reloader *reloader = context;
-	bool goes_on = load(reloader);
-	while (goes_on && !atomic_load(&reloader->stopping)) {
+	bool is_loaded = load(reloader);
+	while (!atomic_load(&reloader->stopping)) {
 		wait_for_work(reloader);
 		run_jobs(reloader);
+		if (!is_loaded) { /* it is about to be told to stop */
+			end_waits(reloader);
+			continue;
+		}
 		if (atomic_exchange(&reloader->requested, false)) {
 			cycle_demand(reloader->cycle, CAUSE_SIGNAL);
 			reloader->report = true;

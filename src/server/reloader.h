@@ -16,7 +16,7 @@ struct reloader *reloader_new(const struct cycle_terms *, struct auth *, struct 
 /* Start the thread, which begins with cycle_load(). Returns -1 with an error. */
 int reloader_start(struct reloader *, struct error *);
 
-/* Wait for the result of cycle_load(). After reloader_start. */
+/* Wait for the result of cycle_load(). Once, after reloader_start. */
 int reloader_await(struct reloader *, struct error *);
 
 /* End the thread, if it was started, after the jobs posted before. Returns false where it hangs in a look, as on

@@ -38,7 +38,7 @@ struct worker {
 	struct evhttp_bound_socket *bound;
 	struct event *on_wake, *on_drain;
 	struct traffic *traffic;
-	struct tls *tls;
+	struct door door;
 	int64_t drain_began_ms;
 
 	int wake; /* an eventfd */
@@ -48,13 +48,14 @@ struct worker {
 	bool started;
 };
 
-/* Take no more connections. What the kernel had queued is accepted by now: this timer ran after the socket's event. The socket
- * is closed one turn after it was waited for last, as somebody else may have it too. */
+/* Take no more connections. What the kernel had queued is accepted by now: this timer ran after the socket's event. Where others
+ * have the socket too, epoll would not forget it when it is closed, but is told in the next turn. */
 static void
 stop_accepting(struct worker *worker)
 {
 	const struct timeval now = {0};
-	if (!gates_leave(worker->gates)) {
+	bool waits = gates_leave(worker->gates) && worker->door.is_shared;
+	if (!waits) {
 		evhttp_del_accept_socket(worker->http, worker->bound);
 		worker->bound = NULL;
 	}
@@ -112,7 +113,7 @@ static int
 set_up_http(struct worker *worker, int socket)
 {
 	worker->http = evhttp_new(worker->base);
-	worker->gates = gates_new(worker->base, worker->limits, worker->tls, worker->traffic,
+	worker->gates = gates_new(worker->base, worker->limits, worker->door.tls, worker->traffic,
 		exchanges_on_closed_early);
 	if (worker->http == NULL || worker->gates == NULL)
 		return -1;
@@ -143,8 +144,16 @@ make_base(void)
 	return base;
 }
 
+/* What epoll refuses is told to nobody: a worker that could not be woken would not end. */
+static bool
+can_be_woken(struct worker *worker)
+{
+	wake_ring(worker->wake);
+	return event_base_loop(worker->base, EVLOOP_NONBLOCK) == 0 && worker->turned;
+}
+
 static int
-set_up(struct worker *worker, struct api *api, const struct door *door, int socket)
+set_up(struct worker *worker, struct api *api, int socket)
 {
 	worker->wake = wake_open();
 	worker->base = make_base();
@@ -153,14 +162,14 @@ set_up(struct worker *worker, struct api *api, const struct door *door, int sock
 	worker->exchanges = exchanges_new(&(struct exchange_terms){.base = worker->base,
 		.api = api,
 		.traffic = worker->traffic,
-		.door = *door,
+		.door = worker->door,
 		.wake = worker->wake,
 		.draining = &worker->draining});
 	worker->on_wake =
 		event_new(worker->base, worker->wake, EV_READ | EV_PERSIST, on_wake, worker);
 	worker->on_drain = evtimer_new(worker->base, on_drain_check, worker);
 	if (worker->exchanges == NULL || worker->on_wake == NULL || worker->on_drain == NULL ||
-		event_add(worker->on_wake, NULL) != 0)
+		event_add(worker->on_wake, NULL) != 0 || !can_be_woken(worker))
 		return -1;
 	return set_up_http(worker, socket);
 }
@@ -192,11 +201,10 @@ worker_new(struct api *api, struct traffic *traffic, const struct door *door,
 		return NULL;
 	}
 	worker->traffic = traffic;
-	worker->tls = door->tls;
+	worker->door = *door;
 	worker->limits = limits;
-	worker->turned = true; /* nobody has asked yet */
 	worker->wake = -1;
-	if (set_up(worker, api, door, socket) == 0)
+	if (set_up(worker, api, socket) == 0)
 		return worker;
 	error_set(error, "cannot set up a worker: out of memory or file descriptors");
 	worker_free(worker);
