@@ -28,7 +28,7 @@ class Memory(ServerTest):
         server.path(".new").rename(server.path("set"))
         for i in (0, N_FILES - 1):
             server.wait_for_text(f"set/p{i}", f"new {i} {TEXT}")
-        wait_until(lambda: resident(server) < 1.25 * before, "it is given back")
+        wait_until(lambda: resident(server) < 1.1 * before, "it is given back")
 
 
 if __name__ == "__main__":
