@@ -573,8 +573,8 @@ gettimeofday(struct timeval *now, void *zone)
 static int
 on_object(struct dl_phdr_info *object, size_t size, void *count)
 {
-	static const char *const names[] = {
-		"/libevent", "/libyaml", "/libcjson", "/libcrypto", "/libssl", "/libnettle", "/libz."};
+	static const char *const names[] = {"/libevent", "/libyaml", "/libcjson", "/libcrypto",
+		"/libssl", "/libnettle", "/libz."};
 	struct range *range = NULL;
 	(void)size;
 	if ((*(size_t *)count)++ == 0)
