@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,8 +20,8 @@
 
 enum {
 	MOST_BYTES = 1000, /* of a text */
-	PATIENCE_MS = 1000, /* with a reader who is slow, … */
-	IMPATIENCE_MS = 60000, /* … and how long there is none after that */
+	PATIENCE_MS = 1000, /* with a reader who is slow, in all, … */
+	RECOVERY = 60, /* … and how many times longer it takes to have it again */
 	COMPLAIN_MS = 10000, /* at most so often */
 	BATCH_BYTES = PIPE_BUF / 2, /* and a line: a pipe takes that as a whole */
 };
@@ -29,12 +30,17 @@ enum {
 struct sink {
 	int descriptor;
 	bool json;
-	atomic_llong patient_ms; /* from when on it may be waited for its reader, on clock_ms() */
-	atomic_bool is_torn; /* the last line may have no end */
+	pthread_mutex_t mutex; /* between poll(2) and write(2) nobody else takes the room */
+	int64_t patient_ms; /* when all of the patience is there again, on clock_ms() */
+	bool is_torn; /* the last line may have no end */
 };
 
-static struct sink log_sink = {.descriptor = STDERR_FILENO};
-static struct sink audit_sink = {.descriptor = -1, .json = true}; /* -1: the log's */
+static struct sink log_sink = {.descriptor = STDERR_FILENO, .mutex = PTHREAD_MUTEX_INITIALIZER};
+static struct sink audit_sink = {
+	.descriptor = -1, /* the log's */
+	.json = true,
+	.mutex = PTHREAD_MUTEX_INITIALIZER,
+};
 static const char *audit_path;
 static atomic_ullong n_lost, n_lost_audit;
 static bool is_silent;
@@ -159,35 +165,50 @@ log_is_due(atomic_llong *told_ms, int64_t every_ms)
 	       atomic_compare_exchange_strong(told_ms, &before_ms, now_ms);
 }
 
-/* Whether a line can be written at once or, rarely, soon: a worker that always waited for a slow reader of the log would be as
- * slow. */
+/* Whether a line can be written at once or, if there is patience left, soon: a worker that always waited for
+ * a slow reader of the log would be as slow. */
 static bool
 is_taken(struct sink *sink)
 {
 	struct pollfd ready = {.fd = sink->descriptor, .events = POLLOUT};
-	long long now_ms = clock_ms(), patient_ms = atomic_load(&sink->patient_ms);
 	if (poll(&ready, 1, 0) != 0)
 		return true;
-	return now_ms >= patient_ms &&
-	       atomic_compare_exchange_strong(
-		       &sink->patient_ms, &patient_ms, now_ms + IMPATIENCE_MS) &&
-	       poll(&ready, 1, PATIENCE_MS) != 0;
+	int64_t begun_ms = clock_ms();
+	if (sink->patient_ms < begun_ms)
+		sink->patient_ms = begun_ms;
+	int64_t left_ms = PATIENCE_MS - (sink->patient_ms - begun_ms) / RECOVERY;
+	if (left_ms <= 0)
+		return false;
+	bool is_ready = poll(&ready, 1, (int)left_ms) != 0;
+	sink->patient_ms += (clock_ms() - begun_ms + 1) * RECOVERY;
+	return is_ready;
+}
+
+static bool
+write_in_turn(struct sink *sink, const struct buffer *lines)
+{
+	ssize_t written;
+	if (!is_taken(sink))
+		return false;
+	if (sink->is_torn)
+		sink->is_torn = write(sink->descriptor, "\n", 1) != 1;
+	do
+		written = write(sink->descriptor, lines->data, lines->length);
+	while (written < 0 && errno == EINTR);
+	if (written > 0 && written < (ssize_t)lines->length)
+		sink->is_torn = true;
+	return written == (ssize_t)lines->length;
 }
 
 static bool
 write_lines(struct sink *sink, const struct buffer *lines)
 {
-	ssize_t written;
-	if (lines->failed || !is_taken(sink))
+	if (lines->failed)
 		return false;
-	if (atomic_exchange(&sink->is_torn, false) && write(sink->descriptor, "\n", 1) != 1)
-		atomic_store(&sink->is_torn, true);
-	do
-		written = write(sink->descriptor, lines->data, lines->length);
-	while (written < 0 && errno == EINTR);
-	if (written > 0 && written < (ssize_t)lines->length)
-		atomic_store(&sink->is_torn, true);
-	return written == (ssize_t)lines->length;
+	pthread_mutex_lock(&sink->mutex);
+	bool is_written = write_in_turn(sink, lines);
+	pthread_mutex_unlock(&sink->mutex);
+	return is_written;
 }
 
 static void

@@ -7,6 +7,7 @@ import re
 import signal
 import stat
 import subprocess
+import tempfile
 import time
 import unittest
 from pathlib import Path
@@ -355,18 +356,20 @@ class StalledLog(unittest.TestCase):
     """The log is a pipe that nobody, or hardly anybody, reads: promptd answers, and ends when it is told to."""
 
     @contextlib.contextmanager
-    def serve_unread(self):
-        """The process, which nobody reads from any more, and a connection to it."""
-        with subprocess.Popen([binary(), "--listen", "127.0.0.1:0", "--access-log", "--workers", "1", str(PROMPTS_D)],
-                              stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, bufsize=0,
+    def serve_unread(self, directory=PROMPTS_D, pipesize=65536):
+        """The process, which nobody reads from any more, a connection to it, and its first lines."""
+        with subprocess.Popen([binary(), "--listen", "127.0.0.1:0", "--access-log", "--workers", "1", str(directory)],
+                              stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, bufsize=0, pipesize=pipesize,
                               env=clean_environment()) as process:
             try:
-                line = b""
-                while b"listening on" not in line:
-                    line = process.stderr.readline()
-                port = int(re.search(rb"127\.0\.0\.1:(\d+)", line)[1])
+                lines = []
+                for line in process.stderr:
+                    lines.append(line)
+                    if b"listening on" in line:
+                        break
+                port = int(re.search(rb"127\.0\.0\.1:(\d+)", lines[-1])[1])
                 with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE)) as connection:
-                    yield process, connection
+                    yield process, connection, lines
                 process.send_signal(signal.SIGTERM)
                 self.assertEqual(process.wait(DEADLINE), 0)
             finally:
@@ -375,7 +378,7 @@ class StalledLog(unittest.TestCase):
     def test_a_reader_who_is_slow_makes_nobody_slow(self):
         """He takes a page of a full pipe again and again: promptd waits for him once."""
         waits = 0
-        with self.serve_unread() as (process, connection):
+        with self.serve_unread() as (process, connection, _):
             for number in range(2000):
                 begun = time.monotonic()
                 self.assertEqual(ask(connection, "GET", "/ready").status, 200)
@@ -386,8 +389,18 @@ class StalledLog(unittest.TestCase):
             self.assertLess(waits, 3)
             self.assertRegex(figures, r"(?m)^promptd_log_lines_lost_total [1-9]")
 
+    def test_a_reader_who_keeps_reading_gets_all(self):
+        """The pipe is of one page, as the kernel makes it for a user with many: it is full again and again."""
+        with tempfile.TemporaryDirectory() as directory:
+            for number in range(100):
+                Path(directory, f"p{number}.yaml").write_text("prompt_template: x\nversion: no\n", encoding="utf-8")
+            with self.serve_unread(directory, pipesize=4096) as (_, connection, lines):
+                figures = ask(connection, "GET", "/metrics").body.decode()
+            self.assertEqual(sum(b"YAML 1.1" in line for line in lines), 100)
+            self.assertRegex(figures, r"(?m)^promptd_log_lines_lost_total 0$")
+
     def test_a_reader_who_does_not_read_stops_nobody(self):
-        with self.serve_unread() as (_, connection):
+        with self.serve_unread() as (_, connection, _):
             for _ in range(1000):  # 200 bytes each, and a pipe holds 64 KiB
                 self.assertEqual(ask(connection, "GET", "/ready").status, 200)
 
