@@ -345,6 +345,7 @@ look_again(struct cycle *cycle)
 	bool published = offer(cycle);
 	cycle->changed_ns = 0;
 	survey_take(&cycle->survey);
+	loader_end_round(cycle->loader);
 	note_result(cycle, published);
 	histogram_add(&cycle->figures->reload, (uint64_t)(clock_us() - start_us));
 	if (outcome == OUTCOME_SETTLED && !survey_has_no_root(&cycle->survey))

@@ -37,7 +37,6 @@ intake_begin(struct intake *intake, struct watcher *watcher, bool force, struct 
 	intake->force = force;
 	intake->tries = force ? FORCED_TRIES : 0;
 	intake->look = look;
-	intake->warnings = 0;
 	intake->failed = false;
 }
 

@@ -21,12 +21,12 @@ struct intake {
 	struct files changed; /* those that differ from the last snapshot; borrowed */
 	bool some_are_gone; /* among those that changed */
 	struct file_counts counts;
+	size_t warnings; /* that were logged in this round */
 
 	/* The look under way. */
 	struct watcher *watcher;
 	int64_t now_ms;
 	bool force;
-	size_t warnings; /* that were logged */
 	int tries; /* left to read files that are written over and over */
 	struct look *look; /* what becomes of it */
 	bool failed; /* memory was out */

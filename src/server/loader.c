@@ -302,6 +302,12 @@ loader_find_like(const struct loader *loader, const char *path)
 	return NULL;
 }
 
+void
+loader_end_round(struct loader *loader)
+{
+	loader->intake.warnings = 0;
+}
+
 bool
 loader_has_changes(const struct loader *loader)
 {

@@ -62,6 +62,9 @@ struct unit *loader_make(struct loader *, const char *path, const char *data, si
 /* The path of a file that differs at most in its extension, or NULL. */
 const char *loader_find_like(const struct loader *, const char *path);
 
+/* What looks have found was offered to be published: the next ones tell of as many warnings again. */
+void loader_end_round(struct loader *);
+
 /* Whether looks have brought anything that the last snapshot does not have, and whether that is more than
  * files that are about to leave or came back. */
 bool loader_has_changes(const struct loader *);

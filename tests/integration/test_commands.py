@@ -145,10 +145,31 @@ class Check(CommandTest):
         server.wait_for_text("p149", "x")
         wait_until(lambda: any(m.startswith("there are more warnings") for m in server.messages()),
                    "it is logged that there are more")
-        self.assertEqual(len([m for m in server.messages() if "YAML 1.1" in m]), 100)
+        self.assertEqual(self.warnings_of(server), 100)
         for query, listed in (("", 100), ("?files=all", 150)):
             status = server.get("/-/status" + query).json
             self.assertEqual((len(status["warnings"]), status["n_warnings"]), (listed, 150))
+
+    def test_nor_in_those_of_several_looks(self):
+        """What nothing is known of, as in a directory that was moved, keeps a set from being published meanwhile."""
+        moved, staged = self.files / "moved", self.directory / "staged"
+        staged.mkdir()
+        server = self.serve("--settle", "60s", "--max-latency", "120s", directory=self.files)
+        (staged / "p.yaml").write_text(prompt("x"), encoding="utf-8")
+        staged.rename(moved)
+        for looks, text in enumerate(("version: no\n", "version: yes\n"), 1):
+            for number in range(75):
+                (self.files / f"p{looks}-{number}.yaml").write_text(f"prompt_template: x\n{text}", encoding="utf-8")
+            told = min(75 * looks, 100)
+            wait_until(lambda told=told: self.warnings_of(server) == told, f"{told} warnings are logged")
+        (moved / "p.yaml").write_text(prompt("y"), encoding="utf-8")
+        server.wait_for_text("moved/p", "y")
+        self.assertEqual(self.warnings_of(server), 100)
+        self.assertEqual(len([m for m in server.messages() if m.startswith("there are more warnings")]), 1)
+
+    @staticmethod
+    def warnings_of(server):
+        return len([m for m in server.messages() if "YAML 1.1" in m])
 
     def test_a_server_tells_of_a_default_that_is_gone(self):
         self.write(p_v1_yaml=prompt("x", labels=["production"]), p_v2_yaml=prompt("y"),
