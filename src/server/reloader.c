@@ -191,28 +191,23 @@ wait_for_work(struct reloader *reloader)
 }
 
 /* On the thread that loads all that comes later, so that what is kept is of one thread's memory. */
-static bool
+static void
 load(struct reloader *reloader)
 {
 	notify_send("STATUS=waiting for prompts");
 	reloader->result = cycle_load(reloader->cycle, &reloader->error);
 	tell_status(reloader);
 	sem_post(&reloader->loaded);
-	return reloader->result == 0;
 }
 
 static void *
 reload_thread(void *context)
 {
 	struct reloader *reloader = context;
-	bool is_loaded = load(reloader);
+	load(reloader);
 	while (!atomic_load(&reloader->stopping)) {
 		wait_for_work(reloader);
 		run_jobs(reloader);
-		if (!is_loaded) { /* it is about to be told to stop */
-			end_waits(reloader);
-			continue;
-		}
 		if (atomic_exchange(&reloader->requested, false)) {
 			cycle_demand(reloader->cycle, CAUSE_SIGNAL);
 			reloader->report = true;

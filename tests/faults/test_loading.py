@@ -127,8 +127,10 @@ class Many(RequestTest):
             server.write(f"{name}.yaml", prompt(f"set {number}"))
 
     def warm_up(self, server):
-        """The system keeps the stacks of threads that have ended."""
+        """The system keeps the stacks of threads that have ended; they begin where many files are found at once."""
+        server.freeze()
         self.write_all(server, 0)
+        server.thaw()
         wait_until(lambda: server.exchange(RELOAD).replies and self.found(server) == {"set 0"}, "the files are served")
 
     def found(self, server):
