@@ -2,11 +2,15 @@
 import signal
 import socket
 import unittest
+from collections import namedtuple
 
 from failing import ALL, ALLOCATIONS, CALLS, MOST, FailingServer, Fault, is_sanitized
 from promptd import DEADLINE, wait_until
 from session import FILES, GREET, REQUESTS, get
 from test_requests import SOON, RequestTest
+
+SAMPLES = 100 if ALL else 15
+Sample = namedtuple("Sample", "kind seed share")
 
 
 class Lifetime(RequestTest):
@@ -58,10 +62,33 @@ class Lifetime(RequestTest):
         server.control.arm(fault)
         server.start()
         if not server.serves() or not self.comes_to_serve(server):
-            self.assertEqual(server.wait_for_exit(), 1, server.control.what_failed())
-            self.assertTrue([line for line in server.lines if line.startswith("promptd: ")], server.lines)
+            self.check_refusal(server)
             return
         server.control.disarm()
+        self.check_service(server)
+
+    def check_refusal(self, server):
+        self.assertEqual(server.wait_for_exit(), 1, server.control.what_failed())
+        self.assertTrue(any("promptd: " in line for line in server.lines), server.lines)
+
+    def test_starts_in_which_libraries_fail_too(self):
+        """Some of all calls, of a kind, fail until it serves."""
+        for seed in range(1, SAMPLES + 1):
+            sample = Sample((ALLOCATIONS, CALLS)[seed % 2], seed, (500, 2000, 8000)[seed % 3])
+            self.run_one(sample, self.judge_unlucky_start)
+        self.assertGreater(self.faults, SAMPLES)
+
+    def judge_unlucky_start(self, server, sample):
+        server.control.arm_sample(*sample)
+        server.start()
+        serves = server.serves()
+        server.control.disarm()
+        if serves and self.comes_to_serve(server):
+            self.check_service(server)
+        else:
+            self.check_refusal(server)
+
+    def check_service(self, server):
         for name in ("litellm", "render", "another token", "refused"):
             self.assertEqual(server.exchange(REQUESTS[name]).replies, self.right[name], name)
         server.signal(signal.SIGTERM)

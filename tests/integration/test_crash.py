@@ -281,6 +281,25 @@ class Failures(CrashTest):
         self.assertEqual(self.serve_old().text_of("d/p"), body["prompt_template"])
         self.assertEqual(self.temporaries(), [])
 
+    def test_sigterm_amid_the_sweep_of_a_start(self):
+        """A file server may be slow, or hang, and nothing is to be finished yet."""
+        strace_works(self)
+        directory, trace = self.scratch / "prompts", self.scratch / "trace"
+        directory.mkdir()
+        for number in range(3000):
+            (directory / f".promptd-{number:016x}.tmp").touch()
+        # -D: the signal does not come to strace. 5000 µs for each of them.
+        process = subprocess.Popen(["strace", "-D", "-f", "-qq", "-o", str(trace), "-e", "trace=unlinkat",
+                                    "-e", "inject=unlinkat:delay_enter=5000",
+                                    binary(), "--listen", "127.0.0.1:0", "--writable", str(directory)],
+                                   stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                   env=clean_environment({"ASAN_OPTIONS": "detect_leaks=0"}))
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        wait_until(lambda: trace.exists() and trace.stat().st_size > 2000, "the sweep is in full swing")
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(DEADLINE / 2), 0)
+
     def test_a_file_that_cannot_be_taken_back_is_told_of(self):
         server = self.serve_old()
         for error in ("EIO", "ENOSPC"):  # a 507 would say that nothing was written
