@@ -171,7 +171,7 @@ static bool
 is_taken(struct sink *sink)
 {
 	struct pollfd ready = {.fd = sink->descriptor, .events = POLLOUT};
-	if (poll(&ready, 1, 0) != 0)
+	if (poll(&ready, 1, 0) > 0)
 		return true;
 	int64_t begun_ms = clock_ms();
 	if (sink->patient_ms < begun_ms)
@@ -179,7 +179,7 @@ is_taken(struct sink *sink)
 	int64_t left_ms = PATIENCE_MS - (sink->patient_ms - begun_ms) / RECOVERY;
 	if (left_ms <= 0)
 		return false;
-	bool is_ready = poll(&ready, 1, (int)left_ms) != 0;
+	bool is_ready = poll(&ready, 1, (int)left_ms) > 0;
 	sink->patient_ms += (clock_ms() - begun_ms + 1) * RECOVERY;
 	return is_ready;
 }
