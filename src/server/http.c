@@ -390,7 +390,7 @@ http_send(struct evhttp_request *request, struct reply *reply, const struct http
 	evhttp_send_reply(request, reply->status,
 		is_ready ? terms->scratch->head.data : reason_phrase(503), NULL);
 	if (terms->is_plain && write_at_once(bufev))
-		bufferevent_trigger(bufev, EV_WRITE, BEV_TRIG_DEFER_CALLBACKS);
+		bufferevent_trigger(bufev, EV_WRITE, 0); /* frees the request, whose memory is warm */
 	else
 		bufferevent_disable(bufev, EV_READ);
 }

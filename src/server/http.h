@@ -36,5 +36,6 @@ struct http_terms {
 };
 
 /* Send a reply and finish it; a read gets its ETag and may become a 304 here. The bytes of a prompt's
- * answer are not copied: its unit is held until they are out. The rest of the reply stays the caller's. Worker's thread. */
+ * answer are not copied: its unit is held until they are out. The rest of the reply stays the caller's. The request and
+ * its connection may be gone afterwards. Worker's thread. */
 void http_send(struct evhttp_request *, struct reply *, const struct http_terms *);
