@@ -164,8 +164,9 @@ class Check(CommandTest):
             wait_until(lambda told=told: self.warnings_of(server) == told, f"{told} warnings are logged")
         (moved / "p.yaml").write_text(prompt("y"), encoding="utf-8")
         server.wait_for_text("moved/p", "y")
+        wait_until(lambda: len([m for m in server.messages() if m.startswith("there are more warnings")]) == 1,
+                   "it is logged that there are more")
         self.assertEqual(self.warnings_of(server), 100)
-        self.assertEqual(len([m for m in server.messages() if m.startswith("there are more warnings")]), 1)
 
     @staticmethod
     def warnings_of(server):

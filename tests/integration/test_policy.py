@@ -259,7 +259,7 @@ class Told(StatusTest):
         server.write("p.v1.yaml", prompt("two"))
         server.wait_for_text("p", "two")
         new = server.litellm("p").headers["ETag"]
-        lines = [json.loads(l) for l in server.log_lines() if '"prompt changed"' in l]
+        lines = wait_until(lambda: [json.loads(l) for l in server.log_lines() if '"prompt changed"' in l], "it is told")
         self.assertEqual([(l["prompt_id"], l["prompt_version"], l["old_etag"], l["etag"])
                           for l in lines], [("p", "1", old, new)])
         server.write("n.yaml", prompt("n"))

@@ -271,7 +271,8 @@ class WithoutLandlock(ServerTest):
         wrapper = ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=prctl", "-e",
                    "inject=prctl:error=EINVAL:when=2"]
         server = self.serve(files=FILES, env=ON, wrapper=wrapper)
-        self.assertTrue(any("not every privilege could be dropped" in message for message in server.messages()))
+        wait_until(lambda: any("not every privilege could be dropped" in message for message in server.messages()),
+                   "it is told")
         status = Path(f"/proc/{server.process.pid}/status").read_text(encoding="ascii")
         self.assertIn("NoNewPrivs:\t1", status)
         self.assertRegex(Path(f"/proc/{server.process.pid}/limits").read_text(encoding="ascii"),

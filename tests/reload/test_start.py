@@ -19,7 +19,7 @@ class Missing(QuickTest):
         self.assertEqual((directory["path"], directory["available"]),
                          (str(server.directory), False))
         self.assertIn(reason, directory["problem"])
-        self.assertTrue(any(reason in line for line in server.log_lines()), "not in the log")
+        wait_until(lambda: any(reason in line for line in server.log_lines()), "it is in the log")
         for path in ("/ready", litellm_path("p"), "/prompts"):
             self.assertEqual(server.get(path).status, 503, path)
         self.assertEqual(server.get("/health").status, 200)
