@@ -389,8 +389,9 @@ http_send(struct evhttp_request *request, struct reply *reply, const struct http
 		evhttp_connection_get_bufferevent(evhttp_request_get_connection(request));
 	evhttp_send_reply(request, reply->status,
 		is_ready ? terms->scratch->head.data : reason_phrase(503), NULL);
+	/* The request is freed at once then, while its memory is warm. */
 	if (terms->is_plain && write_at_once(bufev))
-		bufferevent_trigger(bufev, EV_WRITE, 0); /* frees the request, whose memory is warm */
+		bufferevent_trigger(bufev, EV_WRITE, 0);
 	else
 		bufferevent_disable(bufev, EV_READ);
 }
