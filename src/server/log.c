@@ -30,7 +30,8 @@ enum {
 struct sink {
 	int descriptor;
 	bool json;
-	pthread_mutex_t mutex; /* between poll(2) and write(2) nobody else takes the room */
+	/* Of what follows; and nobody else takes the room between poll(2) and write(2). */
+	pthread_mutex_t mutex;
 	int64_t patient_ms; /* when all of the patience is there again, on clock_ms() */
 	bool is_torn; /* the last line may have no end */
 };

@@ -376,7 +376,7 @@ class StalledLog(unittest.TestCase):
                 process.kill()
 
     def test_a_reader_who_is_slow_makes_nobody_slow(self):
-        """He takes a page of a full pipe again and again: promptd waits for him once."""
+        """He takes a page of a full pipe again and again: promptd waits for him a second in all."""
         waits = 0
         with self.serve_unread() as (process, connection, _):
             for number in range(2000):
